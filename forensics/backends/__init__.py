@@ -1,0 +1,21 @@
+"""Inference engines, one runtime in each module, opened by name."""
+
+from forensics.backends.base import (
+    Engine,
+    Model,
+    Normalisation,
+    Provenance,
+    available_backends,
+    open_engine,
+    resolve_backend,
+)
+
+__all__ = [
+    "Engine",
+    "Model",
+    "Normalisation",
+    "Provenance",
+    "available_backends",
+    "open_engine",
+    "resolve_backend",
+]

@@ -1,0 +1,141 @@
+"""The engine protocol and the table of backends.
+
+To add a backend: write one module with `open_engine(model, normalisation, threads) -> Engine` and
+`version() -> str`, add a line to `BACKENDS`; the contract suite in tests/backends then runs over it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from forensics.errors import BackendError
+from forensics.types import FloatArray, ImageArray
+
+# Best first: `auto` takes the first that imports.
+BACKENDS = {"openvino": "forensics.backends.ov", "onnxruntime": "forensics.backends.ort"}
+# The protobuf bytes of an external-data entry: key = "location". A model that names other files
+# could make the runtime read anything that we can.
+EXTERNAL_DATA = b"\x0a\x08location\x12"
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """Model input = (pixel / 255 - mean) / std, for each of R, G, B."""
+
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Model:
+    """The bytes of an ONNX file, hashed as read: what was hashed is what runs."""
+
+    name: str
+    data: bytes
+    sha256: str
+    precision: str
+    imgsz: int
+
+    @classmethod
+    def read(cls, path: Path, *, precision: str, imgsz: int) -> Model:
+        """Read an ONNX file. Raises BackendError when it is missing or not self-contained."""
+        if path.suffix != ".onnx":
+            raise BackendError(f"{path.name} is not an .onnx file; convert it with `export` first")
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise BackendError(f"cannot read model {path}: {error.strerror}") from error
+        if EXTERNAL_DATA in data:
+            raise BackendError(f"{path.name} keeps weights in other files; store it as one file")
+        return cls(path.name, data, hashlib.sha256(data).hexdigest(), precision, imgsz)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What ran: recorded in run.json."""
+
+    backend: str
+    version: str
+    device: str
+    precision: str
+    threads: int
+    model: str
+    model_sha256: str
+
+
+class Engine(Protocol):
+    """A network ready to run.
+
+    `infer` takes uint8 RGB (n, imgsz, imgsz, 3), any n >= 0, and returns the first output as
+    float32 (n, ...), a new array. Each image's result is independent of the others in the batch,
+    to the bit, so that logs do not depend on how frames were grouped. Not thread-safe.
+    Raises BackendError.
+    """
+
+    provenance: Provenance
+
+    def infer(self, images: ImageArray) -> FloatArray: ...
+
+
+def available_backends() -> dict[str, str]:
+    """Each backend's version, or "not available: why"."""
+    return {name: _version(name) for name in BACKENDS}
+
+
+def resolve_backend(name: str) -> tuple[str, str]:
+    """Turn a --backend value into (backend, why). A named backend never falls back.
+
+    Raises BackendError when it, or for "auto" every one, is missing.
+    """
+    if name != "auto":
+        if name not in BACKENDS:
+            raise BackendError(f"unknown backend {name!r}; choose one of auto, {', '.join(BACKENDS)}")
+        found = _version(name)
+        if found.startswith("not available"):
+            raise BackendError(f"backend {name} is {found}")
+        return name, f"{name} {found}, as asked"
+    passed_over = []
+    for candidate in BACKENDS:
+        found = _version(candidate)
+        if not found.startswith("not available"):
+            why = "; ".join([*passed_over, f"{candidate} {found} is the fastest one here"])
+            return candidate, why
+        passed_over.append(f"{candidate} {found}")
+    raise BackendError(f"no backend works: {'; '.join(passed_over)}")
+
+
+def open_engine(
+    name: str, model: Model, normalisation: Normalisation, *, threads: int | None = None
+) -> Engine:
+    """Open `model` on the backend `name` with `threads` CPU threads (default: all cores)."""
+    module: Any = importlib.import_module(BACKENDS[name])
+    engine: Engine = module.open_engine(model, normalisation, threads or available_cores())
+    return engine
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_images(images: ImageArray, imgsz: int) -> None:
+    """Raise BackendError unless `images` is uint8 (n, imgsz, imgsz, 3)."""
+    if images.dtype != "uint8" or images.ndim != 4 or images.shape[1:] != (imgsz, imgsz, 3):
+        raise BackendError(
+            f"engine takes uint8 (n, {imgsz}, {imgsz}, 3), got {images.dtype} {images.shape}"
+        )
+
+
+def _version(name: str) -> str:
+    try:
+        module: Any = importlib.import_module(BACKENDS[name])
+        return str(module.version())
+    except Exception as error:  # a broken driver may raise anything at import
+        return f"not available: {error}"

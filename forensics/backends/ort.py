@@ -1,0 +1,70 @@
+"""ONNX Runtime on the CPU: the reference that other engines are compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+
+from forensics.backends.base import Model, Normalisation, Provenance, check_images
+from forensics.errors import BackendError
+from forensics.types import FloatArray, ImageArray
+
+
+def version() -> str:
+    return str(ort.__version__)
+
+
+class OnnxRuntimeEngine:
+    """See `Engine`. One image a run, so that results cannot depend on the batch."""
+
+    def __init__(self, model: Model, normalisation: Normalisation, threads: int) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(
+                model.data, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions share no public base class
+            raise BackendError(f"ONNX Runtime cannot run {model.name}: {error}") from error
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._session.get_outputs()[0].name
+        self._imgsz = model.imgsz
+        self._mean = 255 * np.asarray(normalisation.mean, np.float32)
+        self._scale = 255 * np.asarray(normalisation.std, np.float32)
+        self._empty: FloatArray | None = None
+        self.provenance = Provenance(
+            backend="onnxruntime",
+            version=version(),
+            device="CPU",
+            precision=model.precision,
+            threads=threads,
+            model=model.name,
+            model_sha256=model.sha256,
+        )
+
+    def infer(self, images: ImageArray) -> FloatArray:
+        check_images(images, self._imgsz)
+        if not len(images):
+            return self._no_result()
+        return np.concatenate([self._run(image) for image in images])
+
+    def _run(self, image: ImageArray) -> FloatArray:
+        planes = (image.astype(np.float32) - self._mean) / self._scale
+        batch = np.ascontiguousarray(planes.transpose(2, 0, 1)[None])
+        try:
+            result = self._session.run([self._output], {self._input: batch})[0]
+        except Exception as error:  # see above
+            raise BackendError(f"ONNX Runtime failed: {error}") from error
+        return np.asarray(result, np.float32)
+
+    def _no_result(self) -> FloatArray:
+        """An empty result of the right shape, learnt once from a grey picture."""
+        if self._empty is None:
+            self._empty = self._run(np.zeros((self._imgsz, self._imgsz, 3), np.uint8))[:0]
+        return self._empty
+
+
+def open_engine(model: Model, normalisation: Normalisation, threads: int) -> OnnxRuntimeEngine:
+    return OnnxRuntimeEngine(model, normalisation, threads)

@@ -1,0 +1,1 @@
+"""The two networks as one: definition, detector, crops, classifier, decision."""

@@ -1,0 +1,257 @@
+"""Read and check `cascade.toml`: which networks, which classes, which thresholds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forensics.backends import Model, Normalisation
+from forensics.errors import CascadeError
+from forensics.types import OperatingPoint
+
+ZOO = Path(__file__).resolve().parent.parent / "zoo"
+FILE_NAME = "cascade.toml"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A model file that a cascade names, with the hash that it must have."""
+
+    path: Path
+    sha256: str
+
+    def load(self, precision: str, imgsz: int) -> Model:
+        """Read the file. Raises CascadeError when its hash is another."""
+        model = Model.read(self.path, precision=precision, imgsz=imgsz)
+        if model.sha256 != self.sha256:
+            raise CascadeError(
+                f"{self.path.name} has SHA-256 {model.sha256[:16]}..., but {FILE_NAME} wants "
+                f"{self.sha256[:16]}...; restore the file, or correct {FILE_NAME} if you trust it"
+            )
+        return model
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSpec:
+    """The first network. Scores below `floor` are not kept; `candidates` are classes to keep."""
+
+    files: dict[str, ModelRef]
+    imgsz: int
+    classes: tuple[str, ...]
+    candidates: tuple[str, ...]
+    floor: float
+    nms_iou: float
+    max_detections: int
+    normalisation: Normalisation
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierSpec:
+    """The second network: a square crop of `padding` x the longer side, at least `min_side` px."""
+
+    files: dict[str, ModelRef]
+    imgsz: int
+    classes: tuple[str, ...]
+    targets: tuple[str, ...]
+    padding: float
+    min_side: int
+    grey: bool
+    normalisation: Normalisation
+
+
+@dataclass(frozen=True, slots=True)
+class EventRule:
+    """How alarm frames become alerts: merged over gaps up to `gap_s`, kept from `min_hits` on."""
+
+    gap_s: float
+    min_hits: int
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeDefinition:
+    """Everything in a cascade folder, checked."""
+
+    folder: Path
+    name: str
+    version: str
+    licence: str
+    description: str
+    detector: DetectorSpec
+    classifier: ClassifierSpec | None
+    operating_point: OperatingPoint
+    chosen_how: str
+    events: EventRule
+    sha256: str
+
+    @property
+    def target_classes(self) -> tuple[str, ...]:
+        """Names under which truth may speak of the target."""
+        if self.classifier is None:
+            return self.detector.candidates
+        return tuple(dict.fromkeys((*self.classifier.targets, *self.detector.candidates)))
+
+
+def load_cascade(name_or_folder: str) -> CascadeDefinition:
+    """Load a bundled cascade by name, or any by its folder. Raises CascadeError."""
+    folder = Path(name_or_folder)
+    if not folder.is_dir():
+        folder = ZOO / name_or_folder
+        if name_or_folder not in bundled_cascades():
+            known = ", ".join(bundled_cascades()) or "none"
+            raise CascadeError(
+                f"no cascade {name_or_folder!r}: give a folder with a {FILE_NAME}, or one of the "
+                f"bundled: {known}"
+            )
+    path = folder / FILE_NAME
+    try:
+        raw = path.read_bytes()
+        table = tomllib.loads(raw.decode())
+    except OSError as error:
+        raise CascadeError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CascadeError(f"{path} is not valid TOML: {error}") from error
+    return _Table(table, path.name, folder).cascade(hashlib.sha256(raw).hexdigest())
+
+
+def bundled_cascades() -> tuple[str, ...]:
+    """Names of the cascades that come with the package."""
+    return tuple(sorted(p.parent.name for p in ZOO.glob(f"*/{FILE_NAME}")))
+
+
+class _Table:
+    """A TOML table whose every look-up names the key when it is missing or of another kind."""
+
+    def __init__(self, values: dict[str, Any], where: str, folder: Path) -> None:
+        self._values = values
+        self._where = where
+        self._folder = folder
+
+    def cascade(self, sha256: str) -> CascadeDefinition:
+        if self.number("schema") != SCHEMA:
+            raise self.error("schema", f"is not {SCHEMA}: made for another version")
+        detector = self.table("detector")._detector()
+        classifier = self.table("classifier")._classifier() if "classifier" in self._values else None
+        point, events = self.table("operating_point"), self.table("events")
+        return CascadeDefinition(
+            folder=self._folder,
+            name=self.text("name"),
+            version=self.text("version"),
+            licence=self.text("licence"),
+            description=self.text("description"),
+            detector=detector,
+            classifier=classifier,
+            operating_point=OperatingPoint(
+                point.fraction("detector"), None if classifier is None else point.fraction("classifier")
+            ),
+            chosen_how=point.text("chosen"),
+            events=EventRule(events.number("gap_s"), int(events.number("min_hits"))),
+            sha256=sha256,
+        )
+
+    def _detector(self) -> DetectorSpec:
+        classes, candidates = self.names("classes"), self.names("candidates")
+        if strangers := set(candidates) - set(classes):
+            raise self.error("candidates", f"names {sorted(strangers)}, not among classes")
+        return DetectorSpec(
+            files=self._files(),
+            imgsz=self.size("imgsz"),
+            classes=classes,
+            candidates=candidates,
+            floor=self.fraction("floor"),
+            nms_iou=self.fraction("nms_iou"),
+            max_detections=self.size("max_detections"),
+            normalisation=self._normalisation(),
+        )
+
+    def _classifier(self) -> ClassifierSpec:
+        classes, targets = self.names("classes"), self.names("targets")
+        if strangers := set(targets) - set(classes):
+            raise self.error("targets", f"names {sorted(strangers)}, not among classes")
+        colour = self.text("colour")
+        if colour not in {"rgb", "grey"}:
+            raise self.error("colour", 'is neither "rgb" nor "grey"')
+        return ClassifierSpec(
+            files=self._files(),
+            imgsz=self.size("imgsz"),
+            classes=classes,
+            targets=targets,
+            padding=self.number("padding"),
+            min_side=self.size("min_side"),
+            grey=colour == "grey",
+            normalisation=self._normalisation(),
+        )
+
+    def _files(self) -> dict[str, ModelRef]:
+        files = {}
+        for precision in self.table("files")._values:
+            entry = self.table("files").table(precision)
+            name = entry.text("file")
+            if Path(name).name != name:
+                raise entry.error("file", "leaves the cascade's folder")
+            files[precision] = ModelRef(self._folder / name, entry.text("sha256"))
+        if "fp32" not in files:
+            raise self.error("files", "has no fp32 reference")
+        return files
+
+    def _normalisation(self) -> Normalisation:
+        mean, std = (self._triple(key) for key in ("mean", "std"))
+        if min(std) <= 0:
+            raise self.error("std", "is not positive")
+        return Normalisation(mean, std)
+
+    def _triple(self, key: str) -> tuple[float, float, float]:
+        values = self._get(key, list)
+        if len(values) != 3 or not all(isinstance(v, int | float) for v in values):
+            raise self.error(key, "is not three numbers")
+        return float(values[0]), float(values[1]), float(values[2])
+
+    def _get(self, key: str, kind: type | tuple[type, ...]) -> Any:
+        if key not in self._values:
+            raise self.error(key, "is missing")
+        value = self._values[key]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.error(key, f"has the wrong type ({type(value).__name__})")
+        return value
+
+    def text(self, key: str) -> str:
+        return str(self._get(key, str))
+
+    def number(self, key: str) -> float:
+        return float(self._get(key, (int, float)))
+
+    def size(self, key: str) -> int:
+        value = int(self._get(key, int))
+        if not 1 <= value <= 65536:
+            raise self.error(key, "is out of range")
+        return value
+
+    def fraction(self, key: str) -> float:
+        value = self.number(key)
+        if not 0 <= value <= 1:
+            raise self.error(key, "is not between 0 and 1")
+        return value
+
+    def names(self, key: str) -> tuple[str, ...]:
+        values = self._get(key, list)
+        if not values or len(set(map(str, values))) != len(values):
+            raise self.error(key, "is empty or repeats a name")
+        return tuple(str(v) for v in values)
+
+    def table(self, key: str) -> _Table:
+        return _Table(self._get(key, dict), f"{self._where} [{key}]", self._folder)
+
+    def error(self, key: str, what: str) -> CascadeError:
+        return CascadeError(f"{self._where}: {key} {what}")
+
+
+def summary_hash(definition: CascadeDefinition, precision: str) -> str:
+    """SHA-256 over what determines scores: definition and the model files used."""
+    used = [definition.sha256, definition.detector.files[precision].sha256]
+    if definition.classifier is not None:
+        used.append(definition.classifier.files[precision].sha256)
+    return hashlib.sha256(json.dumps(used).encode()).hexdigest()

@@ -1,0 +1,160 @@
+"""Run frames through both networks, one batch ahead: while the detector works on a batch, the
+boxes and crops of the one before are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from forensics.boxes import Letterbox
+from forensics.cascade.classifier import Classifier
+from forensics.cascade.crops import cut_crops
+from forensics.cascade.detector import Detector
+from forensics.types import Detections, FloatArray, Frame
+
+Token = TypeVar("Token")
+NO_CLASSES: FloatArray = np.empty((0, 0), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """What both networks said of one frame. Rows of a box that was not classified are NaN.
+
+    `classified`, `failed` bool (n,); `probabilities` float32 (n, classes); `target_score`
+    float32 (n,).
+    """
+
+    index: int
+    pts: int | None
+    time_s: float | None
+    keyframe: bool
+    suspect: bool
+    detections: Detections
+    classified: NDArray[np.bool_]
+    failed: NDArray[np.bool_]
+    probabilities: FloatArray
+    target_score: FloatArray
+
+
+class Pipeline:
+    """Both networks. `gate`: detector score from which the classifier is asked."""
+
+    def __init__(
+        self, detector: Detector, classifier: Classifier | None, *, imgsz: int, gate: float
+    ) -> None:
+        self._detector = detector
+        self._classifier = classifier
+        self._imgsz = imgsz
+        self._gate = np.float32(gate)
+
+    def run(
+        self, items: Iterable[tuple[Token, Sequence[Frame]]]
+    ) -> Iterator[tuple[Token, list[FrameResult]]]:
+        """Yield the results of each (token, frames) in order; frames may be empty.
+
+        Frames must stay valid until their results are out.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="detector") as worker:
+            waiting: tuple[Token, Sequence[Frame], Future[FloatArray]] | None = None
+            for token, frames in items:
+                started = worker.submit(self._detect, frames)
+                if waiting is not None:
+                    yield waiting[0], self._finish(waiting[1], waiting[2].result())
+                waiting = token, frames, started
+            if waiting is not None:
+                yield waiting[0], self._finish(waiting[1], waiting[2].result())
+
+    def _detect(self, frames: Sequence[Frame]) -> FloatArray:
+        if not frames:
+            return np.empty((0, 5, 0), np.float32)
+        return self._detector.infer(np.stack([frame.view for frame in frames]))
+
+    def _finish(self, frames: Sequence[Frame], raw: FloatArray) -> list[FrameResult]:
+        if not frames:
+            return []
+        letterboxes = [Letterbox(f.width, f.height, self._imgsz) for f in frames]
+        found = self._detector.boxes(raw, letterboxes)
+        if self._classifier is None:
+            return [_unclassified(f, d) for f, d in zip(frames, found, strict=True)]
+        return self._classify(frames, found, self._classifier)
+
+    def _classify(
+        self, frames: Sequence[Frame], found: Sequence[Detections], classifier: Classifier
+    ) -> list[FrameResult]:
+        """Crops of all frames of the batch go through the classifier together."""
+        asked = [detections.score >= self._gate for detections in found]
+        crops, failed = [], []
+        for frame, detections, chosen in zip(frames, found, asked, strict=True):
+            cut = _cut(frame, detections.xyxy[chosen], classifier)
+            crops.append(cut)
+            failed.append(chosen if cut is None else np.zeros_like(chosen))
+        good = [cut for cut in crops if cut is not None and len(cut)]
+        answers = classifier.probabilities(np.concatenate(good)) if good else NO_CLASSES
+        results, start = [], 0
+        for frame, detections, chosen, bad in zip(frames, found, asked, failed, strict=True):
+            classified = chosen & ~bad
+            stop = start + int(classified.sum())
+            results.append(_merge(frame, detections, classified, bad, answers[start:stop], classifier))
+            start = stop
+        return results
+
+
+def _cut(frame: Frame, xyxy: FloatArray, classifier: Classifier) -> NDArray[np.uint8] | None:
+    """Crops of one frame; None when they cannot be made. A frame without boxes costs nothing."""
+    if not len(xyxy):
+        return np.empty((0, 0, 0, 3), np.uint8)
+    try:
+        return cut_crops(frame.rgb(), xyxy, classifier.spec)
+    except (cv2.error, ValueError, MemoryError):
+        return None  # logged as decided_by "error", so that it is counted
+
+
+def _unclassified(frame: Frame, detections: Detections) -> FrameResult:
+    nobody = np.zeros(len(detections), bool)
+    empty = np.empty((len(detections), 0), np.float32)
+    score = np.full(len(detections), np.nan, np.float32)
+    return _result(frame, detections, nobody, nobody, empty, score)
+
+
+def _merge(
+    frame: Frame,
+    detections: Detections,
+    classified: NDArray[np.bool_],
+    failed: NDArray[np.bool_],
+    answers: FloatArray,
+    classifier: Classifier,
+) -> FrameResult:
+    probabilities = np.full((len(detections), len(classifier.spec.classes)), np.nan, np.float32)
+    score = np.full(len(detections), np.nan, np.float32)
+    if classified.any():
+        probabilities[classified] = answers
+        score[classified] = classifier.target_score(answers)
+    return _result(frame, detections, classified, failed, probabilities, score)
+
+
+def _result(
+    frame: Frame,
+    detections: Detections,
+    classified: NDArray[np.bool_],
+    failed: NDArray[np.bool_],
+    probabilities: FloatArray,
+    target_score: FloatArray,
+) -> FrameResult:
+    return FrameResult(
+        index=frame.index,
+        pts=frame.pts,
+        time_s=frame.time_s,
+        keyframe=frame.keyframe,
+        suspect=frame.suspect,
+        detections=detections,
+        classified=classified,
+        failed=failed,
+        probabilities=probabilities,
+        target_score=target_score,
+    )

@@ -1,0 +1,138 @@
+"""`forensics evaluate`: a run against truth, as a table or JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from forensics.errors import ForensicsError
+from forensics.evaluation.evaluate import evaluate
+from forensics.evaluation.rules import UNLABELLED, Rules, run_operating_point
+from forensics.evaluation.text import render
+from forensics.runlog.reader import open_run
+from forensics.truth.load import FORMATS, load_truth
+from forensics.types import OperatingPoint
+
+EXAMPLES = """
+\b
+Examples:
+  forensics evaluate RUN --truth labels/
+  forensics evaluate RUN --truth spans.csv --truth boxes.coco.json --format json
+  forensics evaluate RUN --truth data/valid --class-map 1=gun --class-map 0=
+  forensics evaluate RUN --truth labels/ --detector-threshold 0.4 --classifier-threshold 0.7
+"""
+
+
+def _class_map(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    if any(not old.strip() or not equals for old, equals, _new in pairs):
+        raise click.BadParameter("write TRUTH=RUN, or TRUTH= to drop the class")
+    return {old.strip(): new.strip() for old, _equals, new in pairs}
+
+
+def _confirm(_: click.Context, __: click.Parameter, given: str) -> tuple[int, int]:
+    hits, _slash, frames = given.partition("/")
+    if not (hits.isdigit() and frames.isdigit() and 1 <= int(hits) <= int(frames)):
+        raise click.BadParameter("write k/n with 1 <= k <= n, such as 3/5")
+    return int(hits), int(frames)
+
+
+@click.command("evaluate", epilog=EXAMPLES)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--truth",
+    "truth_paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="Truth file or folder; may be given several times, formats may differ.",
+)
+@click.option("--truth-format", type=click.Choice(FORMATS), help="Instead of telling by content.")
+@click.option(
+    "--class-map",
+    multiple=True,
+    callback=_class_map,
+    metavar="TRUTH=RUN",
+    help="Name a truth class as the run does; nothing after = drops the class. Repeatable.",
+)
+@click.option(
+    "--unlabelled",
+    type=click.Choice(UNLABELLED),
+    default="skip",
+    show_default=True,
+    help="What images and frames without any label are.",
+)
+@click.option("--detector-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
+@click.option("--classifier-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
+@click.option("--iou", type=float, default=0.5, show_default=True, help="Least overlap of a hit.")
+@click.option("--gap", type=float, default=5.0, show_default=True, help="Seconds between alerts.")
+@click.option(
+    "--collar",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="Seconds by which an alarm may lie outside an incident.",
+)
+@click.option(
+    "--confirm",
+    default="1/1",
+    show_default=True,
+    callback=_confirm,
+    metavar="K/N",
+    help="An alarm needs K of the last N processed frames (event level).",
+)
+@click.option("--format", "style", type=click.Choice(["table", "json"]), default="table")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file.")
+def evaluate_command(  # noqa: PLR0913, PLR0917 - one per option
+    run: Path,
+    truth_paths: tuple[Path, ...],
+    truth_format: str | None,
+    class_map: dict[str, str],
+    unlabelled: str,
+    detector_threshold: float | None,
+    classifier_threshold: float | None,
+    iou: float,
+    gap: float,
+    collar: float,
+    confirm: tuple[int, int],
+    style: str,
+    out: Path | None,
+) -> None:
+    """Judge RUN against truth: detector alone beside detector and classifier.
+
+    Counts, precision, recall and false alarms with intervals, at box, frame and event level, at
+    any thresholds not below those of the log. Nothing is scanned again.
+    """
+    tables = open_run(run)
+    scanned = run_operating_point(tables)
+    point = OperatingPoint(
+        scanned.detector if detector_threshold is None else detector_threshold,
+        scanned.classifier if classifier_threshold is None else classifier_threshold,
+    )
+    rules = Rules(
+        iou=iou,
+        gap_s=gap,
+        collar_s=collar,
+        confirm_hits=confirm[0],
+        confirm_frames=confirm[1],
+        unlabelled=unlabelled,
+        class_map=class_map,
+    )
+    truth = load_truth(truth_paths, truth_format)
+    result = evaluate(tables, truth, operating_point=point, rules=rules).to_json()
+    if style == "json":
+        _emit(json.dumps(result, indent=2, allow_nan=False) + "\n", out)
+    else:
+        _emit(render(result), out)
+
+
+def _emit(text: str, out: Path | None) -> None:
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        try:
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ForensicsError(f"cannot write {out}: {error.strerror}; choose --out") from error

@@ -1,0 +1,31 @@
+"""`forensics backends` and `forensics models`."""
+
+from __future__ import annotations
+
+import click
+
+from forensics.backends import available_backends
+from forensics.cascade.definition import bundled_cascades, load_cascade
+
+
+@click.command("backends")
+def backends_command() -> None:
+    """List the inference engines and whether they work here."""
+    for name, version in available_backends().items():
+        click.echo(f"{name:12} {version}")
+
+
+@click.command("models")
+def models_command() -> None:
+    """List the bundled cascades with their classes and thresholds."""
+    for name in bundled_cascades():
+        cascade = load_cascade(name)
+        point = cascade.operating_point
+        click.echo(f"{name} {cascade.version} ({cascade.licence}): {cascade.description}")
+        click.echo(f"  detector    {', '.join(cascade.detector.classes)}; floor {cascade.detector.floor}")
+        if cascade.classifier is not None:
+            click.echo(f"  classifier  {', '.join(cascade.classifier.classes)}")
+        click.echo(
+            f"  operating point: detector {point.detector}, classifier {point.classifier} "
+            f"({cascade.chosen_how})"
+        )

@@ -1,0 +1,101 @@
+"""The command group and its one error boundary."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from typing import Any
+
+import click
+
+import forensics
+from forensics.errors import EXIT_BUG, EXIT_INTERRUPTED, ForensicsError
+
+# name -> module:attribute; loaded only when asked for, so that --help does not load a network.
+COMMANDS = {
+    "demo": "forensics.cli.demo:demo_command",
+    "probe": "forensics.cli.probe:probe_command",
+    "scan": "forensics.cli.scan:scan_command",
+    "evaluate": "forensics.cli.evaluate:evaluate_command",
+    "report": "forensics.cli.report:report_command",
+    "verify": "forensics.cli.verify:verify_command",
+    "backends": "forensics.cli.info:backends_command",
+    "models": "forensics.cli.info:models_command",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(forensics.__version__, prog_name="forensics")
+def cli() -> None:
+    """Scan recorded footage with a two-network cascade, and prove what it buys.
+
+    \b
+    Typical use:
+      forensics scan ARCHIVE --recursive --out RUN
+      forensics evaluate RUN --truth LABELS
+      forensics report RUN --truth LABELS --out report.html
+    """
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: list[str]) -> int:
+    """Run a command; return 0, 1, 2, 3, 4, 70 or 130 as the README's table says."""
+    try:
+        result = cli.main(args=argv, prog_name="forensics", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except ForensicsError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `| head` is no failure
+        return 0
+    except Exception as error:
+        return _report_bug(error, argv)
+
+
+def _report_bug(error: Exception, argv: list[str]) -> int:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="forensics-error-", suffix=".log", delete=False
+    ) as log:
+        log.write(f"forensics {forensics.__version__}, Python {platform.python_version()}, ")
+        log.write(f"{platform.platform()}\n{argv!r}\n")
+        log.writelines(traceback.format_exception(error))
+    click.echo(f"error: a bug in forensics ({error!r}); the traceback is in {log.name}", err=True)
+    return EXIT_BUG
+
+
+def exit_with(code: int) -> Any:
+    """Leave the current command with `code`."""
+    raise click.exceptions.Exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Console output that commands share. File names are shown with odd characters escaped."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+LOG_EVERY_S = 10.0
+
+
+def stdout() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def stderr() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class ScanProgress:
+    """A progress bar on a terminal, a plain line every ten seconds elsewhere."""
+
+    def __init__(self, total_bytes: int, n_files: int) -> None:
+        self._console = stderr()
+        self._n_files = n_files
+        self._files = self._frames = 0
+        self._footage_s = 0.0
+        self._started = self._logged = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=max(1, total_bytes))
+
+    def __enter__(self) -> ScanProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def frames(self, n: int) -> None:
+        self._frames += n
+        self._show()
+
+    def segment(self, footage_s: float) -> None:
+        self._footage_s += footage_s
+        self._show()
+
+    def file(self, row: dict[str, Any], size_bytes: int) -> None:
+        self._files += 1
+        self._bar.advance(self._task, size_bytes)
+        if row.get("status") not in {None, "ok"}:
+            text = escape(f"{row['path']}: {row['status']}: {row['reason']}")
+            self._bar.console.print(f"[yellow]{text}[/yellow]")
+        self._show()
+
+    def _show(self) -> None:
+        elapsed_s = max(1e-9, time.monotonic() - self._started)
+        text = (
+            f"file {self._files}/{self._n_files}, {self._frames} frames, "
+            f"{self._frames / elapsed_s:.1f} frames/s, {self._footage_s / elapsed_s:.1f} h/h"
+        )
+        self._bar.update(self._task, description=text)
+        if self._bar.disable and time.monotonic() - self._logged >= LOG_EVERY_S:
+            self._logged = time.monotonic()
+            self._console.print(text)

@@ -1,0 +1,62 @@
+"""`forensics probe`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from forensics.cli.main import exit_with
+from forensics.cli.output import stdout
+from forensics.errors import EXIT_INCOMPLETE
+from forensics.footage.find import find_inputs
+from forensics.footage.probe import probe_file
+
+
+@click.command(
+    "probe",
+    epilog="""\b
+Examples:
+  forensics probe /archive --recursive
+  forensics probe cam1.mp4 --count --format json""",
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--recursive", is_flag=True, help="Look into sub-folders.")
+@click.option("--count", is_flag=True, help="Decode every frame and count them.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+def probe_command(paths: tuple[Path, ...], recursive: bool, count: bool, form: str) -> None:
+    """Show what footage is there: container, codec, size, times, damage."""
+    files = find_inputs(paths, recursive=recursive)
+    rows = [probe_file(file, count=count) for file in files]
+    if form == "json":
+        click.echo(json.dumps(rows, indent=1))
+    else:
+        stdout().print(_table(rows, count=count))
+    if any(row["status"] != "ok" for row in rows):
+        exit_with(EXIT_INCOMPLETE)
+
+
+def _table(rows: list[dict[str, Any]], *, count: bool) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("file", "codec", "size", "frames/s", "frames", "duration", "start", "status"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        frames = row.get("frames_decoded") if count else row.get("frames_header")
+        table.add_row(
+            row["path"],
+            row.get("codec", "-"),
+            f"{row['width']}x{row['height']}" if "width" in row else "-",
+            _number(row.get("frame_rate_header"), "{:.3f}"),
+            _number(frames, "{}") + ("" if count or frames is None else " (header)"),
+            _number(row.get("duration_s"), "{:.3f} s"),
+            _number(row.get("start_time_s"), "{:.3f} s"),
+            row["status"] + (f": {row['reason']}" if row["reason"] else ""),
+        )
+    return table
+
+
+def _number(value: Any, form: str) -> str:
+    return "-" if value is None else form.format(value)

@@ -1,0 +1,158 @@
+"""`forensics scan`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from forensics.backends import resolve_backend
+from forensics.cascade.definition import load_cascade
+from forensics.cli.main import exit_with
+from forensics.cli.output import ScanProgress, stdout
+from forensics.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED
+from forensics.footage.find import common_base, find_inputs
+from forensics.footage.protocol import Sampling
+from forensics.scan.local import ScanResult, scan
+from forensics.scan.settings import DEFAULT_BATCH, ScanSettings
+from forensics.types import InputFile
+
+SHOWN_PROBLEMS = 20
+
+
+@click.command(
+    "scan",
+    epilog="""\b
+Examples:
+  forensics scan cam1.mp4 --out RUN
+  forensics scan /archive --recursive --camera '(cam[0-9]+)' --out RUN
+  forensics scan /archive --recursive --time-sample 0.5 --gate operating-point --out RUN
+
+Running the same command again goes on where an interrupted scan stopped.
+Exit code 3: finished, but some footage was not scanned (listed at the end).""",
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="Run folder.")
+@click.option("--cascade", default="handgun", show_default=True, help="Bundled name or a folder.")
+@click.option("--recursive", is_flag=True, help="Look into sub-folders.")
+@click.option(
+    "--camera",
+    default="folder",
+    show_default=True,
+    help="What a camera is: folder (files directly in PATH are each their own), file, or a "
+    "regular expression whose first group is taken from the path.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "openvino", "onnxruntime"]),
+    default="auto",
+    show_default=True,
+)
+@click.option("--precision", default="fp32", show_default=True, help="Which model files to run.")
+@click.option("--frame-sample", type=click.IntRange(1), help="Process every N-th frame.")
+@click.option(
+    "--time-sample", type=click.FloatRange(0, min_open=True), help="Process one frame each SEC."
+)
+@click.option("--floor", type=click.FloatRange(0, 1), help="Lowest detector score that is logged.")
+@click.option(
+    "--gate",
+    help="Detector score from which the classifier is asked: a number, or operating-point. "
+    "Default: the floor, so that every threshold can be judged later.",
+)
+@click.option("--detector-only", is_flag=True, help="Leave the classifier out.")
+@click.option("--imgsz", type=click.IntRange(32, 4096), help="Detector input size, pixels.")
+@click.option("--max-det", type=click.IntRange(1), help="Most boxes kept in a frame.")
+@click.option("--batch", type=click.IntRange(1, 64), default=DEFAULT_BATCH, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads. Default: all cores.")
+@click.option("--overwrite", is_flag=True, help="Start again: removes the run that is in --out.")
+def scan_command(paths: tuple[Path, ...], folder: Path, overwrite: bool, **options: Any) -> None:
+    """Scan footage (files or folders) into a run folder."""
+    inputs = find_inputs(paths, recursive=options["recursive"], camera=options["camera"])
+    settings = settings_from(options)
+    base = common_base(paths)
+    result = run_scan(inputs, base, folder, settings, overwrite=overwrite, argv=sys.argv[1:])
+    print_summary(result)
+    if result.interrupted:
+        exit_with(EXIT_INTERRUPTED)
+    if result.not_scanned:
+        exit_with(EXIT_INCOMPLETE)
+
+
+def settings_from(options: dict[str, Any]) -> ScanSettings:
+    """Scan settings from command-line options; what is not given comes from the cascade."""
+    if options["frame_sample"] and options["time_sample"]:
+        raise click.UsageError("give --frame-sample or --time-sample, not both")
+    cascade = load_cascade(options["cascade"])
+    backend, why = resolve_backend(options["backend"])
+    floor = cascade.detector.floor if options["floor"] is None else options["floor"]
+    return ScanSettings(
+        cascade=cascade,
+        backend=backend,
+        backend_why=why,
+        floor=floor,
+        gate=_gate(options["gate"], floor, cascade.operating_point.detector),
+        imgsz=options["imgsz"] or cascade.detector.imgsz,
+        max_detections=options["max_det"] or cascade.detector.max_detections,
+        detector_only=options["detector_only"],
+        precision=options["precision"],
+        sampling=Sampling(options["frame_sample"] or 1, options["time_sample"]),
+        batch=options["batch"],
+        threads=options["threads"],
+    )
+
+
+def run_scan(
+    inputs: Sequence[InputFile],
+    base: Path,
+    folder: Path,
+    settings: ScanSettings,
+    *,
+    overwrite: bool,
+    argv: Sequence[str],
+) -> ScanResult:
+    """Scan with a progress display; a polite kill is treated as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    n_cameras = len({file.camera_id for file in inputs})
+    stdout().print(f"{len(inputs)} files of {n_cameras} cameras; backend: {settings.backend_why}")
+    with ScanProgress(sum(file.size_bytes for file in inputs), len(inputs)) as progress:
+        return scan(
+            inputs, base, folder, settings, progress=progress, argv=argv, overwrite=overwrite
+        )
+
+
+def print_summary(result: ScanResult) -> None:
+    """Totals; then, last, what was not scanned."""
+    console = stdout()
+    frames_per_s = result.frames / max(1e-9, result.elapsed_s)
+    console.print(
+        f"{result.frames} frames in {result.elapsed_s:.1f} s ({frames_per_s:.1f} frames/s), "
+        f"run folder {result.folder}",
+        markup=False,
+    )
+    problems = result.not_scanned
+    for row in problems[:SHOWN_PROBLEMS]:
+        console.print(f"  {row['path']}: {row['status']}: {row['reason']}", markup=False)
+    if len(problems) > SHOWN_PROBLEMS:
+        console.print(f"  and {len(problems) - SHOWN_PROBLEMS} more: see media.parquet")
+    if result.interrupted:
+        console.print("interrupted; run the same command again to go on")
+    elif problems:
+        console.print(f"{len(problems)} of {len(result.media)} files were not scanned completely")
+
+
+def _gate(value: str | None, floor: float, operating: float) -> float:
+    if value is None:
+        return floor
+    if value == "operating-point":
+        return max(floor, operating)
+    try:
+        gate = float(value)
+    except ValueError:
+        gate = -1.0
+    if not 0 <= gate <= 1:
+        raise click.UsageError(f"--gate {value!r} is neither a score from 0 to 1 nor operating-point")
+    return gate

@@ -1,0 +1,37 @@
+"""`forensics verify`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from forensics.cli.output import stdout
+from forensics.errors import VerificationError
+from forensics.runlog.verify import verify_run
+
+
+@click.command(
+    "verify",
+    epilog="""\b
+Examples:
+  forensics verify RUN
+  forensics verify RUN --no-footage     the footage is elsewhere; check the log alone""",
+)
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--footage/--no-footage", default=True, help="Hash the input files too.")
+def verify_command(folder: Path, footage: bool) -> None:
+    """Hash footage, models and log again, and compare with what was recorded."""
+    console = stdout()
+    checked: Counter[str] = Counter()
+    broken = 0
+    for finding in verify_run(folder, footage=footage):
+        checked[finding.kind] += 1
+        if finding.problem:
+            broken += 1
+            console.print(f"{finding.kind} {finding.name}: {finding.problem}", markup=False)
+    counts = ", ".join(f"{n} {kind}s" for kind, n in sorted(checked.items()))
+    if broken:
+        raise VerificationError(f"{broken} of {sum(checked.values())} items failed ({counts})")
+    console.print(f"verified: {counts}; every hash is as recorded")

@@ -1,0 +1,139 @@
+"""Find input files and identify them by content. Names are bytes to us: any of them may be odd."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from forensics.errors import FootageError
+from forensics.types import STILL_SUFFIXES, InputFile
+
+# What FFmpeg reads as video and people keep as video. A name outside this list is offered only
+# when the user names the file itself, so that a folder's text files do not count as footage.
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .mkv .webm .avi .ts .m2ts .mts .mpg .mpeg .vob .flv .wmv .asf .3gp .3g2 .mxf "
+    ".ogv .h264 .264 .avc .h265 .265 .hevc .mjpeg .mjpg .dav .dv .y4m .ivf .nut".split()
+)
+CHUNK_BYTES = 1 << 20
+
+
+def find_inputs(
+    roots: Sequence[Path], *, recursive: bool, camera: str = "folder"
+) -> tuple[InputFile, ...]:
+    """List the footage below `roots` in a stable order.
+
+    `camera` says what a camera is: "folder" (the sub-folder; files directly in a root are each
+    their own), "file", or a regular expression whose first group is taken from the path.
+    Symbolic links and special files are listed as refused. Raises FootageError when a root is
+    missing or nothing is found.
+    """
+    name_camera = camera_namer(camera)
+    base = common_base(roots)
+    found: dict[Path, InputFile] = {}
+    for root in roots:
+        absolute = Path(os.path.abspath(root))
+        for path in _walk(absolute, recursive=recursive):
+            if path not in found:
+                found[path] = _describe(path, base, name_camera)
+    if not found:
+        where = ", ".join(display_name(root) for root in roots)
+        hint = "" if recursive else "; add --recursive to look into sub-folders"
+        raise FootageError(f"no footage found in {where}{hint}")
+    return tuple(found.values())
+
+
+def display_name(path: str | Path) -> str:
+    """A printable form of any file name: undecodable bytes and control characters as escapes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def camera_namer(rule: str) -> re.Pattern[str] | str:
+    """Check a camera rule: "folder", "file" or a regular expression with one group."""
+    if rule in {"folder", "file"}:
+        return rule
+    try:
+        pattern = re.compile(rule)
+    except re.error as error:
+        raise FootageError(f"--camera {rule!r} is not a regular expression: {error}") from error
+    if pattern.groups < 1:
+        raise FootageError(f"--camera {rule!r} has no group: write for example '(cam[0-9]+)'")
+    return pattern
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's content, lower-case hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _walk(root: Path, *, recursive: bool) -> Iterator[Path]:
+    try:
+        mode = os.stat(root).st_mode
+    except OSError as error:
+        name = display_name(root)
+        raise FootageError(f"cannot read {name}: {error.strerror}; check the path") from error
+    if not stat.S_ISDIR(mode):
+        yield root
+        return
+    for folder, folders, names in os.walk(root, onerror=_raise_unreadable):
+        folders.sort(key=_natural_key)
+        for name in sorted(names, key=_natural_key):
+            if Path(name).suffix.lower() in VIDEO_SUFFIXES | STILL_SUFFIXES:
+                yield Path(folder, name)
+        if not recursive:
+            return
+
+
+def _raise_unreadable(error: OSError) -> None:
+    name = display_name(error.filename or "folder")
+    raise FootageError(f"cannot list {name}: {error.strerror}; nothing below it can be scanned")
+
+
+def _natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
+    """Sort "frame2" before "frame10"; ties by the exact name."""
+    parts = re.findall(r"\d+|\D+", name)
+    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts), name
+
+
+def common_base(roots: Sequence[Path]) -> Path:
+    """The folder that logged paths are relative to: the root folder, or what roots share."""
+    folders = []
+    for root in roots:
+        absolute = Path(os.path.abspath(root))
+        folders.append(absolute if absolute.is_dir() else absolute.parent)
+    if not folders:
+        raise FootageError("name at least one file or folder to scan")
+    return Path(os.path.commonpath(folders))
+
+
+def _describe(path: Path, base: Path, camera: re.Pattern[str] | str) -> InputFile:
+    relative = display_name(path.relative_to(base).as_posix())
+    refused, size_bytes, mtime_ns = "", 0, 0
+    try:
+        facts = os.lstat(path)
+        size_bytes, mtime_ns = facts.st_size, facts.st_mtime_ns
+        if stat.S_ISLNK(facts.st_mode):
+            refused = "symbolic link: give the file that it points to"
+        elif not stat.S_ISREG(facts.st_mode):
+            refused = "not a regular file"
+    except OSError as error:
+        refused = f"cannot be read: {error.strerror}"
+    return InputFile(path, relative, _camera_of(relative, camera), size_bytes, mtime_ns, refused)
+
+
+def _camera_of(relative: str, camera: re.Pattern[str] | str) -> str:
+    if isinstance(camera, re.Pattern):
+        match = camera.search(relative)
+        if match is None or not match.group(1):
+            raise FootageError(f"--camera {camera.pattern!r} does not match {relative}")
+        return match.group(1)
+    folder = relative.rpartition("/")[0]
+    return folder if folder and camera == "folder" else relative

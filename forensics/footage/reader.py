@@ -1,0 +1,272 @@
+"""The parent's side of decoding: start a child per file, lend it memory, receive frames.
+
+A child that dies or falls silent ends as an event, never as an exception: one odd file must not
+end a scan.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from forensics.footage import protocol
+from forensics.footage.pixels import PLANAR, PixelLayout, unpack_rgb
+from forensics.footage.protocol import DecodeRequest
+from forensics.types import Frame, ImageArray, Status, StreamInfo
+
+DEFAULT_MAX_PIXELS = 50_000_000
+RING_BYTES = 256 << 20
+MIN_SLOTS = 3
+SILENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file (stills: item of the chunk) was opened; its header claims `info`."""
+
+    item: int
+    info: StreamInfo
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStart:
+    """The frames from `index` on belong to segment `number`."""
+
+    number: int
+    index: int
+    pts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StillDone:
+    """A still image came to its end."""
+
+    item: int
+    status: Status
+    reason: str
+    rotation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Pictures grow: decoding goes on once every frame has been released."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The child has finished, or was ended. Facts are None where it could not tell."""
+
+    status: Status
+    reason: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+Event = Opened | SegmentStart | Frame | StillDone | Drain | Ended
+
+
+class FrameReader:
+    """Decodes one request in a child process. Use as a context manager; iterate `events()`.
+
+    `slots` frames may be held at once at most; hand each back with `release`.
+    """
+
+    def __init__(self, request: DecodeRequest, *, slots: int, silence_s: float = SILENCE_S) -> None:
+        self._request = request
+        self._wanted_slots = slots
+        self._silence_s = silence_s
+        self._memory_fd = _memory_file()
+        self._memory: mmap.mmap | None = None
+        self._slot_bytes = 0
+        self.slots = slots
+        self._lent: dict[int, int] = {}
+        self._time_base = Fraction(1)
+        self._buffer = bytearray()
+        self._child = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-P", "-m", "forensics.footage.child", str(self._memory_fd)]
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[self._memory_fd],
+            start_new_session=True,  # Ctrl-C is ours to handle
+        )
+        self._child = child
+        self._send(self._request.to_line())
+        return child
+
+    def __enter__(self) -> FrameReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def events(self) -> Iterator[Event]:
+        """Yield what the child reports, in order; the last event is always `Ended`."""
+        while True:
+            try:
+                line = self._line()
+            except TimeoutError:
+                reason = f"no sign of life for {self._silence_s:.0f} s while decoding"
+                yield Ended(Status.TIMEOUT, reason)
+                return
+            if line is None:
+                yield Ended(Status.CRASHED, f"the decoder died ({self._cause_of_death()})")
+                return
+            try:
+                event = self._event(protocol.decode(line))
+            except (ValueError, KeyError, TypeError) as error:
+                yield Ended(Status.CRASHED, f"the decoder sent nonsense ({error})")
+                return
+            if event is not None:
+                yield event
+            if isinstance(event, Ended):
+                return
+
+    def release(self, frame: Frame) -> None:
+        """Hand a frame's memory back to the child; its `view` and `rgb` are void from here."""
+        slot = self._lent.pop(frame.index, None)
+        if slot is not None and self._memory_fd >= 0:
+            self._send(protocol.encode({"type": "free", "slot": slot}))
+
+    def close(self) -> None:
+        """End the child and give its memory back. Safe to call twice."""
+        if self._child.poll() is None:
+            self._child.kill()
+        self._child.wait()
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue  # unsent bytes to a dead child
+        if self._memory_fd >= 0:
+            os.close(self._memory_fd)
+            self._memory_fd = -1
+
+    def _send(self, line: bytes) -> None:
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(line)
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            return  # it died; `events` will say so
+
+    def _line(self) -> bytes | None:
+        """The next line; None at the end of the pipe. Raises TimeoutError on long silence."""
+        assert self._child.stdout is not None
+        pipe = self._child.stdout.fileno()
+        deadline = time.monotonic() + self._silence_s
+        while (end := self._buffer.find(b"\n")) < 0:
+            if len(self._buffer) > protocol.MAX_LINE_BYTES:
+                raise TimeoutError
+            ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            chunk = os.read(pipe, 1 << 16)
+            if not chunk:
+                return None
+            self._buffer += chunk
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line
+
+    def _event(self, message: dict[str, Any]) -> Event | None:
+        match message["type"]:
+            case "frame":
+                return self._frame(message)
+            case "segment":
+                return SegmentStart(int(message["number"]), int(message["index"]), message["pts"])
+            case "opened":
+                info = protocol.info_from_message(message["info"])
+                self._time_base = info.time_base
+                return Opened(int(message["item"]), info)
+            case "still":
+                status, reason = Status(message["status"]), str(message["reason"])
+                return StillDone(int(message["item"]), status, reason, int(message["rotation"]))
+            case "ended":
+                facts = {k: v for k, v in message.items() if k not in {"type", "status", "reason"}}
+                return Ended(Status(message["status"]), str(message["reason"]), facts)
+            case "grow":
+                self._grow(int(message["slot_bytes"]))
+                return None
+            case "drain":
+                return Drain()
+            case "alive":
+                return None
+        raise ValueError(f"message {message['type']!r}")
+
+    def _grow(self, slot_bytes: int) -> None:
+        largest = self._request.imgsz**2 * 3 + self._request.max_pixels * 3
+        if not 0 < slot_bytes <= largest or self._lent:
+            raise ValueError(f"slot of {slot_bytes} bytes")
+        fitting = max(MIN_SLOTS, RING_BYTES // slot_bytes)
+        self.slots = min(self._wanted_slots, fitting)
+        self._slot_bytes = slot_bytes
+        os.ftruncate(self._memory_fd, self.slots * slot_bytes)
+        self._memory = mmap.mmap(self._memory_fd, self.slots * slot_bytes)
+        self._send(protocol.encode({"type": "slots", "slots": self.slots}))
+
+    def _frame(self, message: dict[str, Any]) -> Frame:
+        slot, index, pts = int(message["slot"]), int(message["index"]), message["pts"]
+        layout = PixelLayout(str(message["layout"][0]), *(int(v) for v in message["layout"][1:]))
+        imgsz = self._request.imgsz
+        view_bytes = imgsz * imgsz * 3
+        fits = view_bytes + layout.size_bytes <= self._slot_bytes
+        known = layout.format == "rgb24" or layout.format in PLANAR
+        if self._memory is None or not 0 <= slot < self.slots or not fits or not known:
+            raise ValueError("frame outside the shared memory")
+        if slot in self._lent.values() or min(layout.width, layout.height) < 1:
+            raise ValueError("slot lent twice")
+        start = slot * self._slot_bytes
+        memory = memoryview(self._memory)[start : start + view_bytes + layout.size_bytes]
+        view = np.frombuffer(memory, np.uint8, view_bytes).reshape(imgsz, imgsz, 3)
+        full = np.frombuffer(memory, np.uint8, layout.size_bytes, offset=view_bytes)
+        self._lent[index] = slot
+        time_s = None if pts is None else float(int(pts) * self._time_base)
+
+        def rgb() -> ImageArray:
+            return unpack_rgb(layout, full)
+
+        return Frame(
+            index=index,
+            pts=None if pts is None else int(pts),
+            time_s=time_s,
+            keyframe=bool(message["keyframe"]),
+            suspect=bool(message["suspect"]),
+            width=layout.width,
+            height=layout.height,
+            view=view,
+            rgb=rgb,
+        )
+
+    def _cause_of_death(self) -> str:
+        code = self._child.wait()
+        if code >= 0:
+            return f"exit code {code}"
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            return f"signal {-code}"
+
+
+def _memory_file() -> int:
+    """A nameless memory file: gone when the last process closes it, even after SIGKILL."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("forensics-frames")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

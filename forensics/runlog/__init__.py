@@ -1,0 +1,1 @@
+"""The run folder: schemas, writing with commits, reading back, verifying."""

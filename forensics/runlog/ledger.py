@@ -1,0 +1,157 @@
+"""What is committed: one SQLite row per segment and per finished file. The ledger is the truth;
+a part file that it does not name does not exist."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from forensics.errors import RunLogError
+
+FILE_NAME = "ledger.sqlite"
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS inputs (
+    path TEXT PRIMARY KEY, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    sha256 TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS segments (
+    source_id TEXT NOT NULL, segment INTEGER NOT NULL, config_hash TEXT NOT NULL,
+    first_media_id TEXT NOT NULL, part TEXT NOT NULL,
+    frames_sha256 TEXT NOT NULL, detections_sha256 TEXT NOT NULL,
+    n_frames INTEGER NOT NULL, n_detections INTEGER NOT NULL, coverage TEXT NOT NULL,
+    PRIMARY KEY (source_id, segment, config_hash));
+CREATE TABLE IF NOT EXISTS media (path TEXT PRIMARY KEY, done INTEGER NOT NULL, row TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """One committed segment. `part` names both part files; `coverage` is a list of row dicts."""
+
+    source_id: str
+    segment: int
+    first_media_id: str
+    part: str
+    frames_sha256: str
+    detections_sha256: str
+    n_frames: int
+    n_detections: int
+    coverage: list[dict[str, Any]]
+
+
+class Ledger:
+    """The ledger of one run and one configuration. Only the scanning process writes it."""
+
+    def __init__(self, folder: Path, config_hash: str | None = None) -> None:
+        """Open the ledger; with `config_hash`, for writing, and only if it is the run's own."""
+        self._path = folder / FILE_NAME
+        writable = config_hash is not None
+        if not writable and not self._path.is_file():
+            raise RunLogError(f"{folder} is not a run folder: it has no {FILE_NAME}")
+        try:
+            self._db = _connect(self._path, writable=writable)
+            if writable:
+                self._db.executescript(TABLES)
+            self.config_hash = self._config(config_hash)
+        except sqlite3.DatabaseError as error:
+            raise RunLogError(f"{self._path} is damaged or locked: {error}") from error
+
+    def _config(self, wanted: str | None) -> str:
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'config_hash'").fetchone()
+        if wanted is None:
+            return str(row[0]) if row else ""
+        if row is None:
+            with self._commit():
+                self._db.execute("INSERT INTO meta VALUES ('config_hash', ?)", (wanted,))
+        elif row[0] != wanted:
+            raise RunLogError(
+                f"{self._path.parent} was made with another cascade, engine or settings; choose "
+                "another --out, or --overwrite to start again"
+            )
+        return wanted
+
+    @contextmanager
+    def _commit(self) -> Iterator[None]:
+        try:
+            with self._db:
+                yield
+        except sqlite3.OperationalError as error:
+            raise RunLogError(
+                f"cannot write {self._path}: {error}; free some space, then run the same command "
+                "again: what is committed is kept"
+            ) from error
+
+    def hashes(self) -> dict[tuple[str, int, int], str]:
+        """(path, size, time of change in ns) -> SHA-256 of every file hashed so far."""
+        found = self._db.execute("SELECT path, size_bytes, mtime_ns, sha256 FROM inputs")
+        return {(path, size, mtime): sha256 for path, size, mtime, sha256 in found}
+
+    def put_hash(self, path: str, size_bytes: int, mtime_ns: int, sha256: str) -> None:
+        with self._commit():
+            self._db.execute(
+                "INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?)",
+                (path, size_bytes, mtime_ns, sha256),
+            )
+
+    def put_segment(self, row: SegmentRow, files: Sequence[dict[str, Any]] = ()) -> None:
+        """Commit a segment and, in the same transaction, the ends of `files` (media rows)."""
+        values = asdict(row) | {
+            "config_hash": self.config_hash,
+            "coverage": json.dumps(row.coverage, sort_keys=True),
+        }
+        names = ", ".join(values)
+        marks = ", ".join(f":{name}" for name in values)
+        with self._commit():
+            self._db.execute(f"INSERT OR REPLACE INTO segments ({names}) VALUES ({marks})", values)
+            for file in files:
+                self._insert_media(file, done=True)
+
+    def segments(self, source_id: str | None = None) -> list[SegmentRow]:
+        """Committed segments, of one source or of all, by source and number."""
+        where = "" if source_id is None else "AND source_id = :source"
+        found = self._db.execute(
+            "SELECT source_id, segment, first_media_id, part, frames_sha256, detections_sha256, "
+            f"n_frames, n_detections, coverage FROM segments WHERE config_hash = :config {where} "
+            "ORDER BY source_id, segment",
+            {"config": self.config_hash, "source": source_id},
+        )
+        return [SegmentRow(*row[:-1], json.loads(row[-1])) for row in found]
+
+    def put_media(self, row: dict[str, Any], *, done: bool) -> None:
+        """Record how an input file ended; `done` False = try again on the next run."""
+        with self._commit():
+            self._insert_media(row, done=done)
+
+    def _insert_media(self, row: dict[str, Any], *, done: bool) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO media VALUES (?, ?, ?)",
+            (row["path"], int(done), json.dumps(row, sort_keys=True)),
+        )
+
+    def media(self) -> dict[str, tuple[bool, dict[str, Any]]]:
+        """path -> (done, row) of every file that came to an end."""
+        found = self._db.execute("SELECT path, done, row FROM media ORDER BY path")
+        return {path: (bool(done), json.loads(row)) for path, done, row in found}
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+    if not writable:
+        # Reading must work on write-protected evidence too, where WAL cannot make its files.
+        address = f"{path.resolve().as_uri()}?mode=ro"
+        wal = path.with_name(path.name + "-wal")
+        if not wal.exists() or wal.stat().st_size == 0:
+            address += "&immutable=1"
+        return sqlite3.connect(address, uri=True)
+    db = sqlite3.connect(path, timeout=5)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    return db

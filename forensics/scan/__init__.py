@@ -1,0 +1,1 @@
+"""Run a cascade over footage into a run folder, resumably."""

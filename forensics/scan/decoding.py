@@ -1,0 +1,308 @@
+"""Decode one unit into pipeline items: batches of frames, segment ends, file ends.
+
+Whatever happens to the decoder, every file of the unit comes to exactly one end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from forensics.footage.protocol import DecodeRequest
+from forensics.footage.reader import Drain, Ended, FrameReader, Opened, SegmentStart, StillDone
+from forensics.scan.events import Drained, FileDone, Frames, SegmentDone, SegmentDropped, Token
+from forensics.scan.plan import Identified
+from forensics.scan.rows import coverage_row, header_facts, media_row
+from forensics.types import CoverageState, Frame, Status, StreamInfo
+
+Item = tuple[Token, tuple[Frame, ...]]
+StartReader = Callable[[DecodeRequest], FrameReader]
+RETRIES = 1
+
+
+@dataclass
+class _Segment:
+    """The segment being decoded."""
+
+    number: int
+    start_index: int
+    start_s: float | None
+    sent: int = 0
+    last_index: int = -1
+    last_s: float | None = None
+    batch: list[Frame] = field(default_factory=list)
+
+
+class VideoDecoding:
+    """Decodes one video; `first_segment` and later ones are sent."""
+
+    def __init__(self, work: Identified, request: DecodeRequest, batch: int) -> None:
+        self._file = work.unit.inputs[0]
+        self._media_id = work.source_id
+        self._request = request
+        self._batch = batch
+        self._info: StreamInfo | None = None
+        self._segment: _Segment | None = None
+        self._resume_at = request.first_segment
+        self._decoded_to = 0
+
+    def items(self, reader: FrameReader, start: StartReader) -> Iterator[Item]:
+        """Yield the items of the video; a crashed decoder is started once more by `start`."""
+        for attempt in range(RETRIES + 1):
+            ended = None
+            with reader:
+                for event in reader.events():
+                    if isinstance(event, Ended):
+                        ended = event
+                    else:
+                        yield from self._take(event, reader)
+                assert ended is not None
+                if ended.status is not Status.CRASHED or attempt == RETRIES:
+                    yield from self._finish(ended, reader)
+                    return
+                if self._segment is not None:
+                    yield SegmentDropped(self._media_id, self._segment.number), ()
+                    self._resume_at = max(self._resume_at, self._segment.number)
+                    self._segment = None
+                else:
+                    yield SegmentDropped(self._media_id, self._resume_at), ()
+            reader = start(_from_segment(self._request, self._resume_at))
+
+    def _take(self, event: Any, reader: FrameReader) -> Iterator[Item]:
+        if isinstance(event, Opened):
+            self._info = event.info
+        elif isinstance(event, SegmentStart):
+            yield from self._begin(event, reader)
+        elif isinstance(event, Frame):
+            yield from self._add(event, reader)
+        elif isinstance(event, Drain):
+            if self._segment is not None and self._segment.batch:
+                yield self._flush(self._segment, reader)
+            yield Drained(), ()
+
+    def _begin(self, event: SegmentStart, reader: FrameReader) -> Iterator[Item]:
+        start_s = self._seconds(event.pts)
+        yield from self._close_segment(reader, event.index, start_s)
+        self._decoded_to = event.index
+        self._segment = None
+        if event.number >= self._resume_at:
+            self._segment = _Segment(event.number, event.index, start_s)
+
+    def _add(self, frame: Frame, reader: FrameReader) -> Iterator[Item]:
+        segment = self._segment
+        if segment is None:  # only a decoder gone wild sends one
+            reader.release(frame)
+            return
+        segment.batch.append(frame)
+        segment.sent += 1
+        segment.last_index, segment.last_s = frame.index, frame.time_s
+        if len(segment.batch) >= held_frames(self._batch, reader):
+            yield self._flush(segment, reader)
+
+    def _flush(self, segment: _Segment, reader: FrameReader) -> Item:
+        frames, segment.batch = tuple(segment.batch), []
+        return Frames(reader, (self._media_id,), False, frames), frames
+
+    def _close_segment(
+        self, reader: FrameReader, stop_index: int, stop_s: float | None
+    ) -> Iterator[Item]:
+        segment = self._segment
+        if segment is None:
+            return
+        if segment.batch:
+            yield self._flush(segment, reader)
+        frames, times = (segment.start_index, stop_index), (segment.start_s, stop_s)
+        skipped = stop_index - segment.start_index - segment.sent
+        counts = {CoverageState.SCANNED: segment.sent, CoverageState.SAMPLED_OUT: skipped}
+        coverage = [
+            coverage_row(
+                self._media_id,
+                self._file.relative,
+                segment.number,
+                state,
+                n_frames=count,
+                frames=frames,
+                times_s=times,
+            )
+            for state, count in counts.items()
+            if count
+        ]
+        footage_s = max(0.0, (stop_s or 0.0) - (segment.start_s or 0.0))
+        yield SegmentDone(self._media_id, segment.number, self._media_id, coverage, footage_s), ()
+
+    def _finish(self, ended: Ended, reader: FrameReader) -> Iterator[Item]:
+        segment, facts = self._segment, ended.facts
+        seen = segment.last_index + 1 if segment is not None and segment.sent else self._decoded_to
+        decoded = int(facts.get("frames_decoded", seen))
+        last_s = self._seconds(facts.get("last_pts"))
+        if last_s is None and segment is not None:
+            last_s = segment.last_s
+        yield from self._close_segment(reader, decoded, last_s)
+        status = ended.status
+        if status is Status.UNREADABLE and decoded:
+            status = Status.PARTIAL
+        row = media_row(
+            self._file,
+            self._media_id,
+            **header_facts(self._info, int(facts.get("rotation", 0))),
+            frames_decoded=decoded,
+            frames_suspect=facts.get("frames_suspect"),
+            interlaced=facts.get("interlaced"),
+            vfr=facts.get("vfr"),
+            status=str(status),
+            reason=ended.reason,
+        )
+        row["_coverage"] = self._rest(ended, decoded, last_s)
+        yield FileDone(row, final=True, size_bytes=self._file.size_bytes), ()
+
+    def _rest(self, ended: Ended, decoded: int, last_s: float | None) -> list[dict[str, Any]]:
+        """What of the file could not be read; `n_frames` is what the header leads us to expect."""
+        if ended.status is Status.OK:
+            return []
+        promised = self._info.frames_header if self._info is not None else None
+        missing = ended.facts.get("frames_missing")
+        if missing is None and promised is not None:
+            missing = max(0, promised - decoded)
+        if missing == 0 and decoded:
+            return []  # damaged, but every frame is there: they are marked suspect
+        row = coverage_row(
+            self._media_id,
+            self._file.relative,
+            None,
+            CoverageState.UNDECODABLE,
+            n_frames=missing,
+            frames=(decoded, None),
+            times_s=(last_s, self._info.duration_s if self._info is not None else None),
+            reason=ended.reason,
+        )
+        return [row]
+
+    def _seconds(self, pts: int | None) -> float | None:
+        if pts is None or self._info is None:
+            return None
+        return float(pts * self._info.time_base)
+
+
+class StillsDecoding:
+    """Decodes a chunk of stills; each is a medium of one frame."""
+
+    def __init__(self, work: Identified, request: DecodeRequest, batch: int) -> None:
+        self._files = work.unit.inputs
+        self._hashes = work.hashes
+        self._source_id = work.source_id
+        self._request = request
+        self._batch = batch
+        self._infos: dict[int, StreamInfo] = {}
+        self._held: list[Frame] = []
+        self._open_item: int | None = None
+        self._left = [i for i, value in enumerate(self._hashes) if value is not None]
+        self._crashes: dict[int, int] = {}
+        self._rows: list[FileDone] = []
+        self._scanned: list[int] = []
+
+    def items(self, reader: FrameReader, start: StartReader) -> Iterator[Item]:
+        while True:
+            with reader:
+                ended = None
+                for event in reader.events():
+                    if isinstance(event, Ended):
+                        ended = event
+                    else:
+                        yield from self._take(event, reader)
+                if self._held:
+                    yield self._flush(reader)
+                assert ended is not None
+                self._blame(ended)
+                if not self._left:
+                    break
+            reader = start(_only(self._request, tuple(self._left)))
+        yield from self._finish()
+
+    def _take(self, event: Any, reader: FrameReader) -> Iterator[Item]:
+        if isinstance(event, Opened):
+            self._infos[event.item], self._open_item = event.info, event.item
+        elif isinstance(event, Frame):
+            self._held.append(event)
+            self._scanned.append(event.index)
+            if len(self._held) >= held_frames(self._batch, reader):
+                yield self._flush(reader)
+        elif isinstance(event, Drain):
+            if self._held:
+                yield self._flush(reader)
+            yield Drained(), ()
+        elif isinstance(event, StillDone):
+            self._end(event.item, event.status, event.reason, event.rotation)
+
+    def _flush(self, reader: FrameReader) -> Item:
+        frames, self._held = tuple(self._held), []
+        return Frames(reader, self._hashes, True, frames), frames
+
+    def _blame(self, ended: Ended) -> None:
+        """A decoder that died died on the first picture without an end; try that once more."""
+        if ended.status is Status.OK or not self._left:
+            return
+        item = self._left[0]
+        self._crashes[item] = self._crashes.get(item, 0) + 1
+        if self._crashes[item] > RETRIES or ended.status is Status.TIMEOUT:
+            self._end(item, ended.status, ended.reason, 0)
+
+    def _end(self, item: int, status: Status, reason: str, rotation: int) -> None:
+        if item not in self._left:
+            return
+        self._left.remove(item)
+        file, media_id = self._files[item], self._hashes[item]
+        scanned = item in self._scanned
+        row = media_row(
+            file,
+            media_id,
+            **header_facts(self._infos.get(item), rotation),
+            frames_decoded=int(scanned),
+            frames_suspect=int(scanned and status is Status.PARTIAL),
+            interlaced=False,
+            status=str(status),
+            reason=reason,
+        )
+        row |= {"duration_s": None, "start_time_s": None, "time_base": None}
+        row |= {"frame_rate_header": None, "frames_header": 1}
+        row["_coverage"] = [] if scanned else [self._unread(item, reason)]
+        self._rows.append(FileDone(row, final=True, size_bytes=file.size_bytes))
+
+    def _unread(self, item: int, reason: str) -> dict[str, Any]:
+        path, media_id = self._files[item].relative, self._hashes[item]
+        state = CoverageState.UNDECODABLE
+        return coverage_row(media_id, path, None, state, n_frames=1, frames=(0, 1), reason=reason)
+
+    def _finish(self) -> Iterator[Item]:
+        coverage = [
+            coverage_row(
+                self._hashes[item],
+                self._files[item].relative,
+                0,
+                CoverageState.SCANNED,
+                n_frames=1,
+                frames=(0, 1),
+            )
+            for item in self._scanned
+        ]
+        if coverage:
+            first = self._hashes[self._scanned[0]]
+            assert first is not None
+            # One commit for all: a resumed scan must see the whole chunk as done, or none of it.
+            rows = tuple(done.row for done in self._rows)
+            yield SegmentDone(self._source_id, 0, first, coverage, 0.0, rows), ()
+        for done in self._rows:
+            yield done, ()
+
+
+def held_frames(batch: int, reader: FrameReader) -> int:
+    """Frames per batch, so that two batches fit the ring with one slot to decode into."""
+    return max(1, min(batch, (reader.slots - 1) // 2))
+
+
+def _from_segment(request: DecodeRequest, segment: int) -> DecodeRequest:
+    return replace(request, first_segment=segment)
+
+
+def _only(request: DecodeRequest, items: tuple[int, ...]) -> DecodeRequest:
+    return replace(request, wanted=items)

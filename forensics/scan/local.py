@@ -1,0 +1,237 @@
+"""Scan on this machine: units one after the other, the next one prepared meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import forensics
+from forensics.errors import ForensicsError, RunLogError
+from forensics.runlog.ledger import FILE_NAME as LEDGER_NAME
+from forensics.runlog.ledger import Ledger
+from forensics.runlog.manifest import FILE_NAME as MANIFEST_NAME
+from forensics.runlog.manifest import read_manifest, utc_now, write_manifest
+from forensics.runlog.schemas import SCHEMA_VERSION
+from forensics.runlog.writer import write_json
+from forensics.scan.events import FileDone, FileHashed, Frames, SegmentDone, SegmentDropped
+from forensics.scan.feed import Feed
+from forensics.runlog.verify import SUMS_NAME
+from forensics.scan.finish import write_sums, write_tables
+from forensics.scan.recorder import Recorder
+from forensics.scan.settings import OpenCascade, ScanSettings, open_cascade
+from forensics.types import InputFile, Status
+
+
+class Progress(Protocol):
+    """Told what has been done, as it is done."""
+
+    def frames(self, n: int) -> None: ...
+
+    def segment(self, footage_s: float) -> None: ...
+
+    def file(self, row: dict[str, Any], size_bytes: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """How a scan ended: media rows, one per input file."""
+
+    folder: Path
+    media: list[dict[str, Any]]
+    frames: int
+    elapsed_s: float
+    interrupted: bool
+
+    @property
+    def not_scanned(self) -> list[dict[str, Any]]:
+        """Rows of files of which some footage was not scanned."""
+        return [row for row in self.media if row["status"] != Status.OK]
+
+
+def scan(
+    inputs: Sequence[InputFile],
+    base: Path,
+    folder: Path,
+    settings: ScanSettings,
+    *,
+    progress: Progress,
+    argv: Sequence[str] = (),
+    overwrite: bool = False,
+) -> ScanResult:
+    """Scan `inputs` (paths relative to `base`) into the run folder, or go on with it.
+
+    KeyboardInterrupt ends the scan after the last committed segment; the state is saved and
+    the result says `interrupted`. Raises ForensicsError when nothing more can be done.
+    """
+    with _locked(folder, overwrite=overwrite):
+        return _Scan(tuple(inputs), base, folder, settings, progress, list(argv)).run()
+
+
+class _Scan:
+    def __init__(
+        self,
+        inputs: tuple[InputFile, ...],
+        base: Path,
+        folder: Path,
+        settings: ScanSettings,
+        progress: Progress,
+        argv: list[str],
+    ) -> None:
+        self._inputs = inputs
+        self._base = base
+        self._folder = folder
+        self._settings = settings
+        self._progress = progress
+        self._argv = argv
+        self._frames = 0
+        self._manifest: dict[str, Any] = {}
+
+    def run(self) -> ScanResult:
+        started = time.monotonic()
+        opened = open_cascade(self._settings)
+        ledger = Ledger(self._folder, self._settings.config_hash())
+        interrupted = False
+        try:
+            (self._folder / SUMS_NAME).unlink(missing_ok=True)
+            self._begin(opened)
+            try:
+                self._work(ledger, opened)
+            except KeyboardInterrupt:
+                interrupted = True
+            except ForensicsError:
+                self._finish(ledger, "aborted", started)
+                raise
+            status = "partial" if interrupted else "complete"
+            media = self._finish(ledger, status, started)
+        finally:
+            ledger.close()
+        write_sums(self._folder)
+        return ScanResult(self._folder, media, self._frames, time.monotonic() - started, interrupted)
+
+    def _begin(self, opened: OpenCascade) -> None:
+        path = self._folder / MANIFEST_NAME
+        first = read_manifest(self._folder)["started_utc"] if path.exists() else utc_now()
+        self._manifest = _describe(self._settings, opened, self._base, self._argv)
+        self._manifest |= {"started_utc": first, "ended_utc": None, "status": "partial"}
+        write_manifest(self._folder, self._manifest)
+
+    def _finish(self, ledger: Ledger, status: str, started: float) -> list[dict[str, Any]]:
+        media = write_tables(self._folder, ledger, self._inputs)
+        self._manifest |= {"ended_utc": utc_now(), "status": status}
+        write_manifest(self._folder, self._manifest)
+        elapsed_s = time.monotonic() - started
+        facts = {"elapsed_s": elapsed_s, "frames": self._frames, "batch": self._settings.batch}
+        write_json(facts, self._folder / "timings.json")
+        return media
+
+    def _work(self, ledger: Ledger, opened: OpenCascade) -> None:
+        recorder = Recorder(
+            self._folder,
+            ledger,
+            detector_classes=self._settings.cascade.detector.classes,
+            classifier_classes=self._settings.classes,
+        )
+        with closing(Feed(self._inputs, ledger, self._settings)) as feed:
+            for token, results in opened.pipeline.run(feed.items()):
+                if isinstance(token, Frames):
+                    recorder.add(results, token.media_ids, stills=token.stills)
+                    for frame in token.held:
+                        token.reader.release(frame)
+                    self._frames += len(results)
+                    self._progress.frames(len(results))
+                elif isinstance(token, FileHashed):
+                    ledger.put_hash(token.path, token.size_bytes, token.mtime_ns, token.sha256)
+                elif isinstance(token, SegmentDone):
+                    recorder.commit(token)
+                    self._progress.segment(token.footage_s)
+                elif isinstance(token, SegmentDropped):
+                    recorder.drop()
+                elif isinstance(token, FileDone):
+                    ledger.put_media(token.row, done=token.final)
+                    self._progress.file(token.row, token.size_bytes)
+
+
+def _describe(
+    settings: ScanSettings, opened: OpenCascade, base: Path, argv: list[str]
+) -> dict[str, Any]:
+    """The manifest, but for times and status."""
+    cascade = settings.cascade
+    return {
+        "schema": SCHEMA_VERSION,
+        "id": settings.config_hash()[:16],
+        "product": f"forensics {forensics.__version__}",
+        "argv": argv,
+        "base": str(base),
+        "config_hash": settings.config_hash(),
+        "cascade": {
+            "name": cascade.name,
+            "version": cascade.version,
+            "sha256": cascade.sha256,
+            "target_classes": list(cascade.target_classes),
+            "detector_classes": list(cascade.detector.classes),
+            "classifier_classes": list(settings.classes),
+            "chosen": cascade.chosen_how,
+        },
+        "models": list(opened.models),
+        "engines": [asdict(engine.provenance) for engine in opened.engines],
+        "backend": settings.backend,
+        "backend_why": settings.backend_why,
+        "precision": settings.precision,
+        "thresholds": settings.thresholds(),
+        "events": asdict(cascade.events),
+        "sampling": asdict(settings.sampling),
+        "imgsz": settings.imgsz,
+        "segment_s": settings.segment_s,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    names = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "pyarrow")
+    found = {name: _version(name) for name in names}
+    return found | {"python": platform.python_version(), "platform": platform.platform()}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@contextmanager
+def _locked(folder: Path, *, overwrite: bool) -> Iterator[None]:
+    """Make the run folder and hold it alone. Raises RunLogError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = {path.name for path in folder.iterdir()} - {".lock"}
+        if held and LEDGER_NAME not in held:
+            raise RunLogError(f"{folder} holds other files; choose a new or empty --out")
+        lock = open(folder / ".lock", "a")
+    except OSError as error:
+        raise RunLogError(f"cannot write to {folder}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunLogError(f"another scan is writing {folder}; wait for it to end") from error
+        if overwrite:
+            _clear(folder)
+        yield
+
+
+def _clear(folder: Path) -> None:
+    """Remove a run's own files, and nothing else."""
+    for name in ("frames", "detections", "evidence"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for pattern in (f"{LEDGER_NAME}*", MANIFEST_NAME, "*.parquet", "timings.json", SUMS_NAME):
+        for path in folder.glob(pattern):
+            path.unlink()

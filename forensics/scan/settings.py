@@ -1,0 +1,138 @@
+"""The settings of a scan, and what of them determines the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import forensics
+from forensics.backends import Engine, open_engine
+from forensics.cascade.classifier import Classifier
+from forensics.cascade.definition import CascadeDefinition, summary_hash
+from forensics.cascade.detector import Detector
+from forensics.cascade.pipeline import Pipeline
+from forensics.errors import CascadeError
+from forensics.footage.protocol import Sampling
+from forensics.footage.reader import DEFAULT_MAX_PIXELS, SILENCE_S
+from forensics.runlog.manifest import config_hash
+from forensics.runlog.schemas import SCHEMA_VERSION
+
+DEFAULT_BATCH = 8
+DEFAULT_SEGMENT_S = 60.0
+
+
+@dataclass(frozen=True)
+class ScanSettings:
+    """What to run and how. `floor` <= `gate`; both are detector scores. `imgsz` in pixels."""
+
+    cascade: CascadeDefinition
+    backend: str
+    backend_why: str
+    floor: float
+    gate: float
+    imgsz: int
+    max_detections: int
+    detector_only: bool = False
+    precision: str = "fp32"
+    sampling: Sampling = field(default_factory=Sampling)
+    segment_s: float = DEFAULT_SEGMENT_S
+    batch: int = DEFAULT_BATCH
+    threads: int | None = None
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    silence_s: float = SILENCE_S
+
+    def __post_init__(self) -> None:
+        if self.gate < self.floor:
+            raise CascadeError(
+                f"gate {self.gate} is below the floor {self.floor}; raise --gate or lower --floor"
+            )
+        if self.floor > self.cascade.operating_point.detector:
+            raise CascadeError(
+                f"floor {self.floor} is above the cascade's operating point "
+                f"{self.cascade.operating_point.detector}; lower --floor"
+            )
+        if self.precision not in self.cascade.detector.files:
+            raise CascadeError(f"the cascade {self.cascade.name} has no {self.precision} models")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names of the probability vector; empty without a classifier."""
+        if self.cascade.classifier is None or self.detector_only:
+            return ()
+        return self.cascade.classifier.classes
+
+    def config_hash(self) -> str:
+        """Hash of all that determines the log; a resumed scan must have the same one."""
+        return config_hash(
+            {
+                "schema": SCHEMA_VERSION,
+                "product": forensics.__version__,
+                "cascade": summary_hash(self.cascade, self.precision),
+                "backend": self.backend,
+                "precision": self.precision,
+                "floor": self.floor,
+                "gate": self.gate,
+                "imgsz": self.imgsz,
+                "max_detections": self.max_detections,
+                "detector_only": self.detector_only,
+                "frame_step": self.sampling.frame_step,
+                "time_step_s": self.sampling.time_step_s,
+                "segment_s": self.segment_s,
+                "max_pixels": self.max_pixels,
+            }
+        )
+
+    def thresholds(self) -> dict[str, float | None]:
+        """The four thresholds, as run.json keeps them."""
+        point = self.cascade.operating_point
+        return {
+            "floor": self.floor,
+            "gate": self.gate,
+            "detector": point.detector,
+            "classifier": None if self.detector_only else point.classifier,
+        }
+
+
+@dataclass(frozen=True)
+class OpenCascade:
+    """Both networks, ready, and what they are."""
+
+    pipeline: Pipeline
+    engines: tuple[Engine, ...]
+    models: tuple[dict[str, Any], ...]
+
+
+def open_cascade(settings: ScanSettings) -> OpenCascade:
+    """Load, check and compile both networks. Raises CascadeError or BackendError."""
+    spec = replace(
+        settings.cascade.detector, imgsz=settings.imgsz, max_detections=settings.max_detections
+    )
+    reference = spec.files[settings.precision]
+    engine = open_engine(
+        settings.backend,
+        reference.load(settings.precision, spec.imgsz),
+        spec.normalisation,
+        threads=settings.threads,
+    )
+    engines, models = [engine], [_model("detector", reference.path, reference.sha256)]
+    classifier = None
+    second = settings.cascade.classifier
+    if second is not None and not settings.detector_only:
+        reference = second.files[settings.precision]
+        other = open_engine(
+            settings.backend,
+            reference.load(settings.precision, second.imgsz),
+            second.normalisation,
+            threads=settings.threads,
+        )
+        classifier = Classifier(other, second)
+        engines.append(other)
+        models.append(_model("classifier", reference.path, reference.sha256))
+    pipeline = Pipeline(
+        Detector(engine, spec, settings.floor), classifier, imgsz=spec.imgsz, gate=settings.gate
+    )
+    return OpenCascade(pipeline, tuple(engines), tuple(models))
+
+
+def _model(stage: str, path: Any, sha256: str) -> dict[str, Any]:
+    return {"stage": stage, "path": str(path), "sha256": sha256}

@@ -1,0 +1,124 @@
+"""Frozen records that cross from layer to layer. Arrays inside are treated as read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+ImageArray = NDArray[np.uint8]
+
+
+class Status(StrEnum):
+    """How one input file ended. Every input ends in exactly one of these."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    UNREADABLE = "unreadable"
+    REFUSED = "refused"
+    CRASHED = "crashed"
+    TIMEOUT = "timeout"
+
+
+class CoverageState(StrEnum):
+    """What happened to a span of footage."""
+
+    SCANNED = "scanned"
+    SAMPLED_OUT = "sampled_out"
+    STATIC = "static"
+    UNDECODABLE = "undecodable"
+    NOT_REACHED = "not_reached"
+
+
+class DecidedBy(StrEnum):
+    """Which stage had the last word on a detection during the scan."""
+
+    DETECTOR = "detector"  # the cascade has no classifier, or it was switched off
+    CLASSIFIER = "classifier"  # the crop was classified
+    GATE = "gate"  # detector score below the gate: the classifier was not asked
+    ERROR = "error"  # the crop or its classification failed
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file that the user offered: `path` absolute, `relative` as logged (forward slashes)."""
+
+    path: Path
+    relative: str
+    camera_id: str
+    size_bytes: int
+    mtime_ns: int
+    refused: str = ""
+
+    @property
+    def is_still(self) -> bool:
+        return self.path.suffix.lower() in STILL_SUFFIXES
+
+
+STILL_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What the container's header claims about the video stream; claims are named `_header`."""
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    pixel_format: str
+    rotation: int
+    time_base: Fraction
+    frame_rate_header: float | None
+    frames_header: int | None
+    duration_s: float | None
+    start_time_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded frame.
+
+    `view` is the detector's picture: uint8 RGB (imgsz, imgsz, 3), letterboxed. `rgb()` converts
+    the full-resolution picture on demand to uint8 RGB (height, width, 3). Both are valid only
+    until the decoder is asked to release the frame.
+    """
+
+    index: int
+    pts: int | None
+    time_s: float | None
+    keyframe: bool
+    suspect: bool
+    width: int
+    height: int
+    view: ImageArray
+    rgb: Callable[[], ImageArray] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Boxes of one frame by descending score.
+
+    `xyxy` float32 (n, 4), source pixels, half-open; `score` float32 (n,); `class_id` int32 (n,).
+    """
+
+    xyxy: FloatArray
+    score: FloatArray
+    class_id: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """The pair of thresholds that decides what is an alarm; `classifier` None = detector only."""
+
+    detector: float
+    classifier: float | None
