@@ -72,9 +72,7 @@ def open_run(folder: Path | str) -> RunTables:
 def read_table(path: Path) -> pa.Table:
     """Read one Parquet file, checking page checksums. Raises RunLogError."""
     try:
-        return pq.ParquetFile(
-            path, page_checksum_verification=True, read_dictionary=REPEATING
-        ).read()
+        return pq.ParquetFile(path, page_checksum_verification=True).read()
     except (OSError, pa.ArrowException) as error:
         text = str(error).splitlines()[0]
         raise RunLogError(f"{path} is missing or damaged ({text}); run `verify`") from error

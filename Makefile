@@ -1,0 +1,46 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Only Python 3.11+, make and git needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= demo-run
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint bench sample clean help
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+$(VENV)/core: setup.cfg constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/test: $(VENV)/core
+	$(PIP) install --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(VENV)/bench: $(VENV)/core
+	$(PIP) install --editable '.[bench]'
+	@touch $@
+
+## make demo    install, scan the bundled sample, evaluate, write the report
+demo: $(VENV)/core
+	$(BIN)/forensics demo --out $(OUT)
+
+## make test    install, lint, run every test
+test: lint
+	$(BIN)/python -m pytest
+
+## make lint    ruff, mypy, import-linter
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+## make bench   measure against ceilings and peers (installs PyTorch, several GB)
+bench: $(VENV)/bench
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) demo-run build *.egg-info

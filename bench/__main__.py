@@ -1,0 +1,130 @@
+"""`make bench`: ceilings, our scans and peers side by side, in interleaved rounds of one run.
+
+python -m bench [--source FILE] [--rounds 5] [--seconds 60] [--no-peers] [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench import measure
+from bench.clips import FPS, make_clip
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORT = ROOT / "reports" / "benchmarks.json"
+DEFAULT_SOURCE = ROOT / "datasets" / "sample" / "gate-plain.mp4"
+
+
+def main() -> None:
+    """Measure, print the table, with --write keep it under reports/."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--source", type=Path, default=DEFAULT_SOURCE, help="gun-free footage")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=60, help="length of the clip")
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--no-peers", action="store_true", help="leave ultralytics out")
+    parser.add_argument("--write", action="store_true", help="write reports/benchmarks.json")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        figures = run(options, Path(folder))
+    print(table(figures))
+    if options.write:
+        REPORT.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """All rounds; the figures with their medians and ratios."""
+    clip = make_clip(options.source, folder / "clip.mp4", FPS * options.seconds, (1920, 1080))
+    settings = measure.base_settings(options.backend)
+    inference = measure.InferenceOnly(clip, settings)
+    subjects: dict[str, Callable[[], float | None]] = {
+        "decode only (D)": lambda: measure.decode_only(clip),
+        "inference only (I)": inference,
+    }
+    for name, variant in measure.variants(settings).items():
+        subjects[name] = lambda variant=variant: measure.scan_rate(clip, variant)  # type: ignore[misc]
+    if not options.no_peers:
+        for engine in ("openvino", "onnx"):
+            subjects[f"ultralytics predict, {engine}"] = (
+                lambda engine=engine: measure.peer_rate(clip, engine)  # type: ignore[misc]
+            )
+    rounds: dict[str, list[float]] = {name: [] for name in subjects}
+    for number in range(options.rounds):
+        for name, subject in subjects.items():
+            rate = subject()
+            if rate is not None:
+                rounds[name].append(rate)
+                print(f"round {number + 1}: {name}: {rate:.1f} frames/s", flush=True)
+    short = make_clip(options.source, folder / "short.mp4", FPS * 20, (1920, 1080))
+    memory = {"20 s": measure.peak_memory_mib(short)}
+    memory[f"{options.seconds} s"] = measure.peak_memory_mib(clip)
+    return _figures(options, settings.backend_why, rounds, memory)
+
+
+def _figures(
+    options: argparse.Namespace, backend: str, rounds: dict[str, list[float]], memory: dict[str, float]
+) -> dict[str, Any]:
+    medians = {name: median(values) for name, values in rounds.items() if values}
+    bound = 1 / (1 / medians["decode only (D)"] + 1 / medians["inference only (I)"])
+    alone = medians["scan, detector only"]
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{_cpu()}, {os.cpu_count()} cores, {platform.platform()}",
+        "backend": backend,
+        "clip": f"{options.source.name} at 1920x1080, H.264, {options.seconds} s, 25 frames/s",
+        "rounds": rounds,
+        "median_frames_per_s": medians,
+        "bound_frames_per_s": bound,
+        "scan_over_bound": alone / bound,
+        "cascade_cost": {
+            name: _paired_cost(rounds["scan, detector only"], rounds[name])
+            for name in ("scan, gate at operating point", "scan, gate at floor")
+        },
+        "peak_memory_mib": memory,
+    }
+
+
+def _paired_cost(alone: list[float], both: list[float]) -> float:
+    """Share of time that the classifier adds: median over rounds of the paired ratio, less 1."""
+    return median(a / b for a, b in zip(alone, both, strict=True)) - 1
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    bound = figures["bound_frames_per_s"]
+    lines = [
+        f"{figures['clip']}; {figures['backend']}",
+        f"{figures['machine']}; {figures['date']}",
+        "",
+        "| | frames/s, median | of the bound |",
+        "|---|---|---|",
+    ]
+    for name, value in figures["median_frames_per_s"].items():
+        lines.append(f"| {name} | {value:.1f} | {value / bound:.2f} |")
+    lines.append(f"| bound 1/(1/D + 1/I) | {bound:.1f} | 1.00 |")
+    lines.append("")
+    for name, cost in figures["cascade_cost"].items():
+        lines.append(f"{name}: {100 * cost:+.1f} % time over detector only")
+    for name, mib in figures["peak_memory_mib"].items():
+        lines.append(f"peak memory, clip of {name}: {mib:.0f} MiB")
+    return "\n".join(lines)
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Fair comparison of the arms: what the classifier removes, and what raising the detector's own
+threshold would have done instead.
+
+At equal detector thresholds the cascade's survivors are a subset, so that fewer false alarms are
+no merit as such. Raising the detector threshold is the free alternative: it is the yardstick.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from forensics.evaluation.curves import Sweep, at_least, sweep
+from forensics.evaluation.levels import DETECTOR, ArmCounts, count_arm
+from forensics.evaluation.prepare import Prepared
+from forensics.types import OperatingPoint
+
+
+def removal(detector: ArmCounts, cascade: ArmCounts) -> dict[str, dict[str, int | None]]:
+    """True positives lost and false positives removed by the classifier, net, at each level.
+
+    Net, because a rejected box may free its truth box for another; false alerts removed can be
+    negative, as removing frames may split an alert in two.
+    """
+    box, frame = detector.box, detector.frame
+    event = detector.event
+    return {
+        "box": {
+            "tp_lost": _fall(box.tp, cascade.box.tp),
+            "fp_removed": _fall(box.fp, cascade.box.fp),
+        },
+        "frame": {
+            "tp_lost": _fall(frame.tp, cascade.frame.tp),
+            "fp_removed": _fall(frame.fp, cascade.frame.fp),
+        },
+        "event": {
+            "tp_lost": _fall(event.detected, cascade.event.detected),
+            "fp_removed": _fall(event.false_alerts, cascade.event.false_alerts),
+        },
+    }
+
+
+def _fall(before: Any, after: Any) -> int:
+    return int(before.sum()) - int(after.sum())
+
+
+def matched_recall(prepared: Prepared, cascade: ArmCounts) -> dict[str, Any]:
+    """The detector alone at the highest threshold that reaches the cascade's recall.
+
+    Recall of incidents, or of frames where there are none. `false_alarm_ratio` is the cascade's
+    false alarm frames over the detector's: below 1 the classifier earns its keep.
+    """
+    swept = sweep(prepared, None)
+    level, scores, total, hit = _recalled(swept, cascade)
+    if not total or not hit:
+        why = "truth has no positives" if not total else "the cascade detects nothing"
+        return {"level": level, "undefined": why, "detector_threshold": None, "recall": None,
+                "detector": None, "cascade": None, "false_alarm_ratio": None}  # fmt: skip
+    threshold = float(scores[len(scores) - hit])
+    arm = count_arm(prepared, OperatingPoint(threshold, None), DETECTOR)
+    detector, own = _figures(swept, arm), _figures(swept, cascade)
+    return {
+        "level": level,
+        "undefined": None,
+        "detector_threshold": threshold,
+        "recall": hit / total,
+        "detector": detector,
+        "cascade": own,
+        "false_alarm_ratio": _divide(own["false_alarm_frames"], detector["false_alarm_frames"]),
+    }
+
+
+def matched_false_alarms(prepared: Prepared, cascade: ArmCounts) -> dict[str, Any]:
+    """The detector alone at the lowest threshold with no more false alarm frames than the cascade.
+
+    That is the detector's best recall within the cascade's budget. `recall_difference` is the
+    cascade's recall minus the detector's.
+    """
+    swept = sweep(prepared, None)
+    level, _, total, hit = _recalled(swept, cascade)
+    budget = int(cascade.frame.fp.sum())
+    threshold = _threshold_within(prepared, swept, budget)
+    if not swept.n_negative:
+        return {"level": level, "undefined": "truth has no negative frames",
+                "detector_threshold": None, "detector": None, "cascade": None,
+                "recall_difference": None}  # fmt: skip
+    arm = count_arm(prepared, OperatingPoint(threshold, None), DETECTOR)
+    detected = int((arm.event.detected if level == "event" else arm.frame.tp).sum())
+    return {
+        "level": level,
+        "undefined": None if total else "truth has no positives",
+        "detector_threshold": threshold,
+        "detector": _figures(swept, arm),
+        "cascade": _figures(swept, cascade),
+        "recall_difference": (hit - detected) / total if total else None,
+    }
+
+
+def _recalled(swept: Sweep, cascade: ArmCounts) -> tuple[str, Any, int, int]:
+    if swept.n_incidents:
+        return "event", swept.incident, swept.n_incidents, int(cascade.event.detected.sum())
+    return "frame", swept.frame_tp, swept.n_positive, int(cascade.frame.tp.sum())
+
+
+def _threshold_within(prepared: Prepared, swept: Sweep, budget: int) -> float:
+    """Lowest threshold with at most `budget` false alarm frames; never below the run's floor."""
+    floor = float(prepared.run.manifest["thresholds"]["floor"])
+    if int(at_least(swept.frame_fp, np.array([floor], np.float32))[0]) <= budget:
+        return floor
+    over = swept.frame_fp[len(swept.frame_fp) - budget - 1]  # the first that must not alarm
+    return float(np.nextafter(over, np.float32(np.inf), dtype=np.float32))
+
+
+def _figures(swept: Sweep, arm: ArmCounts) -> dict[str, Any]:
+    false_frames, false_alerts = int(arm.frame.fp.sum()), int(arm.event.false_alerts.sum())
+    true_frames, detected = int(arm.frame.tp.sum()), int(arm.event.detected.sum())
+    rate = _divide(false_frames, swept.n_negative)
+    return {
+        "incidents_detected": detected if swept.n_incidents else None,
+        "incident_recall": _divide(detected, swept.n_incidents),
+        "frame_recall": _divide(true_frames, swept.n_positive),
+        "false_alarm_frames": false_frames,
+        "false_alarms_per_million": None if rate is None else 1e6 * rate,
+        "false_alerts": false_alerts,
+    }
+
+
+def _divide(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

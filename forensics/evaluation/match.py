@@ -1,0 +1,135 @@
+"""Which detections may take which truth boxes, and who takes what at given survivors.
+
+COCO's greedy rule for one class: detections by descending detector score, each takes the free
+truth box of best IoU, if that reaches the threshold; real boxes come before ignore regions. An
+ignore region takes any number of detections whose intersection over their own area reaches the
+threshold; these are neither true nor false.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forensics.evaluation import kernels
+from forensics.evaluation.align import DECOY, IGNORE_REGION, NEGATIVE, TARGET, Labels
+from forensics.evaluation.align import IGNORED as FRAME_IGNORED
+from forensics.evaluation.log import Bools, Floats, Ints, Log
+
+NOT_ALIVE, TRUE, FALSE, IGNORED = range(4)
+Outcomes = NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Overlaps of detections with truth that reach the IoU threshold.
+
+    Candidates are detections with at least one real truth box in reach: `candidate` int64 (C,)
+    detection numbers, ascending; candidate k may take truth boxes `gt[start[k]:start[k + 1]]`
+    (int64, numbers in `Labels.boxes`) with overlaps `iou` float64. `in_region` bool (D,): inside
+    an ignore region. `decoy` int64 (D,): the best-overlapping decoy in reach, or -1. `n_gt` (F,)
+    real truth boxes per frame.
+    """
+
+    candidate: Ints
+    start: Ints
+    gt: Ints
+    iou: Floats
+    in_region: Bools
+    decoy: Ints
+    n_gt: Ints
+
+
+def find_pairs(log: Log, labels: Labels, iou: float) -> Pairs:
+    """Compare every detection with every truth box of its frame."""
+    boxes = labels.boxes
+    n_frames, n_detections = len(log.frame_index), len(log.score)
+    first = np.searchsorted(boxes.frame, np.arange(n_frames + 1))
+    per_frame = np.diff(first)
+    near = np.flatnonzero(per_frame[log.det_frame])
+    counts = per_frame[log.det_frame[near]]
+    left = np.repeat(np.arange(len(near)), counts)
+    offset = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
+    right = first[log.det_frame[near[left]]] + offset
+    overlap, inside = _overlaps(log.boxes(near)[left], boxes.xyxy[right])
+    least = min(iou, 1 - 1e-10)  # as pycocotools: equal boxes match at threshold 1
+    kind = boxes.kind[right]
+    reach = (kind == TARGET) & (overlap >= least)
+    candidate, counts = np.unique(near[left[reach]], return_counts=True)
+    in_region = np.zeros(n_detections, np.bool_)
+    in_region[near[left[(kind == IGNORE_REGION) & (inside >= least)]]] = True
+    decoy = np.full(n_detections, -1, np.int64)
+    on_decoy = np.flatnonzero((kind == DECOY) & (overlap >= least))
+    by_overlap = on_decoy[np.argsort(overlap[on_decoy], kind="stable")]
+    decoy[near[left[by_overlap]]] = right[by_overlap]  # the last written, the best, stays
+    return Pairs(
+        candidate=candidate.astype(np.int64),
+        start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        gt=right[reach].astype(np.int64),
+        iou=overlap[reach],
+        in_region=in_region,
+        decoy=decoy,
+        n_gt=np.bincount(boxes.frame[boxes.kind == TARGET], minlength=n_frames).astype(np.int64),
+    )
+
+
+def _overlaps(a: NDArray[np.float32], b: Floats) -> tuple[Floats, Floats]:
+    """IoU, and intersection over the area of `a`, of paired boxes (n, 4), (n, 4): float64 (n,).
+
+    The same arithmetic as `boxes.iou_matrix`, for pairs that are known in advance.
+    """
+    first = a.astype(np.float64)
+    low, high = np.maximum(first[:, :2], b[:, :2]), np.minimum(first[:, 2:], b[:, 2:])
+    sides = np.maximum(high - low, 0)
+    shared = sides[:, 0] * sides[:, 1]
+    size_a = np.maximum(first[:, 2:] - first[:, :2], 0).prod(axis=1)
+    size_b = np.maximum(b[:, 2:] - b[:, :2], 0).prod(axis=1)
+    union = size_a + size_b - shared
+    zero = np.zeros_like(shared)
+    return (
+        np.divide(shared, union, out=zero.copy(), where=union > 0),
+        np.divide(shared, size_a, out=zero.copy(), where=size_a > 0),
+    )
+
+
+def survivors(log: Log, labels: Labels, detector: float | None, classifier: float | None) -> Bools:
+    """Detections that pass both thresholds, on frames that are not ignored: bool (D,).
+
+    Thresholds are cast to float32, the scores' type, so that float32(0.7) reaches 0.7. A
+    threshold of None passes everything; a missing (NaN) classifier score passes only None.
+    """
+    alive = np.asarray(labels.frame != FRAME_IGNORED)[log.det_frame]
+    if detector is not None:
+        alive &= log.score >= np.float32(detector)
+    if classifier is not None:
+        alive &= log.target >= np.float32(classifier)
+    return alive
+
+
+def match(pairs: Pairs, alive: Bools) -> tuple[Outcomes, Ints]:
+    """Outcome int8 (D,) of every detection, and the truth box int64 (D,) it takes, or -1.
+
+    Only meaningful on frames with box labels; FALSE includes duplicates on a taken box.
+    """
+    taken = np.full(len(alive), -1, np.int64)
+    n_gt = int(pairs.gt.max(initial=-1)) + 1
+    taken[pairs.candidate] = kernels.greedy(
+        alive[pairs.candidate], pairs.start, pairs.gt, pairs.iou, n_gt
+    )
+    outcome = np.full(len(alive), NOT_ALIVE, np.int8)
+    outcome[alive] = FALSE
+    outcome[alive & pairs.in_region] = IGNORED
+    outcome[taken >= 0] = TRUE
+    return outcome, taken
+
+
+def alarming(log: Log, labels: Labels, pairs: Pairs) -> Bools:
+    """Detections that can raise an alarm at frame and event level, if they survive: bool (D,).
+
+    On a frame without a real target, a detection inside an ignore region raises none: truth
+    cannot say whether it is false.
+    """
+    quiet = pairs.in_region & (labels.frame == NEGATIVE)[log.det_frame]
+    return np.asarray(~quiet & (labels.frame != FRAME_IGNORED)[log.det_frame])

@@ -1,0 +1,201 @@
+"""Intervals for rates and proportions; each says in words how it was made.
+
+Rates are events per unit of exposure. Frames of one camera are not independent, so whatever
+varies between cameras is judged between cameras. Sources: Garwood 1936 (exact Poisson); Wilson
+1927; Clopper and Pearson 1934; Efron 1987 (BCa bootstrap); Hanley and Lippman-Hand 1983 (rule of
+three); the camera log-t is the ratio estimator's linearised variance on the log scale.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+FEW_CAMERAS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its interval; None where it is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    method: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"value": self.value, "low": self.low, "high": self.high, "method": self.method}
+
+    def scaled(self, factor: float) -> Interval:
+        """The same interval in another unit."""
+        parts = [None if v is None else v * factor for v in (self.value, self.low, self.high)]
+        return Interval(parts[0], parts[1], parts[2], self.method)
+
+
+def undefined(reason: str) -> Interval:
+    return Interval(None, None, None, reason)
+
+
+def garwood(events: float, exposure: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact two-sided Poisson limits of a rate: chi-square quantiles over twice the exposure."""
+    tail = (1 - confidence) / 2
+    low = stats.chi2.ppf(tail, 2 * events) / 2 / exposure if events else 0.0
+    return float(low), float(stats.chi2.ppf(1 - tail, 2 * events + 2) / 2 / exposure)
+
+
+def garwood_upper(events: float, exposure: float, confidence: float = 0.95) -> float:
+    """Exact one-sided upper Poisson limit; with no events 2.996 / exposure at 95 %."""
+    return float(stats.chi2.ppf(confidence, 2 * events + 2) / 2 / exposure)
+
+
+def wilson(hits: float, total: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson score limits of a proportion."""
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    share = hits / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + (z / total) ** 2 / 4)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def clopper_pearson(hits: float, total: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact two-sided binomial limits of a proportion."""
+    tail = (1 - confidence) / 2
+    low = stats.beta.ppf(tail, hits, total - hits + 1) if hits else 0.0
+    high = stats.beta.ppf(1 - tail, hits + 1, total - hits) if hits < total else 1.0
+    return float(low), float(high)
+
+
+def camera_log_t(events: Floats, exposure: Floats, confidence: float = 0.95) -> tuple[float, float]:
+    """Limits R exp(+-t se) of the ratio R = sum(events) / sum(exposure) over n cameras.
+
+    se = sqrt(n / (n - 1) sum((events_c - R exposure_c)^2)) / sum(events), t with n - 1 degrees.
+    """
+    n, total = len(events), float(events.sum())
+    rate = total / float(exposure.sum())
+    se = math.sqrt(n / (n - 1) * float(((events - rate * exposure) ** 2).sum())) / total
+    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * se
+    return rate * math.exp(-reach), rate * math.exp(min(reach, 700.0))
+
+
+def camera_bound(cameras: int, confidence: float = 0.95) -> float:
+    """Upper bound on the share of cameras with any event, when none of `cameras` had one."""
+    return float(1 - (1 - confidence) ** (1 / cameras))
+
+
+def rate_interval(events: Floats, exposure: Floats, confidence: float = 0.95) -> Interval:
+    """A rate over cameras: `events`, `exposure` float64 (cameras,); cameras unexposed are left out.
+
+    Between cameras where there are two or more; no narrower than the pooled exact interval, which
+    is right only if cameras do not differ. Without events, the one-sided upper limit.
+    """
+    used = exposure > 0
+    events, exposure = events[used], exposure[used]
+    n, total, whole = len(events), float(events.sum()), float(exposure.sum())
+    percent = f"{100 * confidence:g} %"
+    if not n:
+        return undefined("undefined: nothing was exposed")
+    if total == 0:
+        high = garwood_upper(0, whole, confidence)
+        return Interval(
+            0.0,
+            0.0,
+            high,
+            f"no events: one-sided {percent} Poisson upper limit (rule of three), cameras pooled; "
+            f"at most {100 * camera_bound(n, confidence):.3g} % of such cameras have any "
+            f"({n} camera{'s' if n > 1 else ''} seen)",
+        )
+    low, high = garwood(total, whole, confidence)
+    rate = total / whole
+    if n < 2:
+        return Interval(
+            rate,
+            low,
+            high,
+            f"pooled exact Poisson (Garwood), {percent}; one camera: frames of one camera are "
+            "not independent; too narrow",
+        )
+    between = camera_log_t(events, exposure, confidence)
+    method = f"camera log-t over {n} cameras, {percent}, approximate"
+    if between[0] > low or between[1] < high:
+        method += "; widened to the pooled exact Poisson limits (Garwood)"
+    if n < FEW_CAMERAS:
+        method += f"; under {FEW_CAMERAS} cameras: see the table by camera"
+    return Interval(rate, min(low, between[0]), max(high, between[1]), method)
+
+
+def proportion_interval(
+    hits: Floats, totals: Floats, confidence: float, replicates: int, seed: int
+) -> Interval:
+    """A proportion or other ratio over cameras: `hits`, `totals` float64 (cameras,).
+
+    Clopper-Pearson when none or all hit; a camera bootstrap when trials share two or more
+    cameras; else Wilson.
+    """
+    used = totals > 0
+    hits, totals = hits[used], totals[used]
+    n, hit, whole = len(hits), float(hits.sum()), float(totals.sum())
+    percent = f"{100 * confidence:g} %"
+    if not n:
+        return undefined("undefined: nothing to count")
+    value = hit / whole
+    shared = bool(np.any(totals > 1))
+    narrow = "; trials of one camera are not independent: too narrow" if shared else ""
+    if hit in (0, whole):
+        low, high = clopper_pearson(hit, whole, confidence)
+        return Interval(value, low, high, f"Clopper-Pearson, {percent}, pooled{narrow}")
+    if n < 2 or not shared:
+        low, high = wilson(hit, whole, confidence)
+        return Interval(value, low, high, f"Wilson, {percent}, pooled{narrow}")
+    return camera_bootstrap(hits, totals, confidence, replicates, seed)
+
+
+def camera_bootstrap(
+    hits: Floats, totals: Floats, confidence: float, replicates: int, seed: int
+) -> Interval:
+    """Bias-corrected and accelerated bootstrap of sum(hits) / sum(totals), resampling cameras.
+
+    Percentile where BCa is not defined. Replicates in which nothing was exposed are redrawn by
+    leaving them out, and counted in the method.
+    """
+    n, value = len(hits), float(hits.sum() / totals.sum())
+    draws = np.random.default_rng(seed).integers(0, n, (replicates, n))
+    over, under = hits[draws].sum(axis=1), totals[draws].sum(axis=1)
+    sample = np.sort(over[under > 0] / under[under > 0])
+    tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+    corrected = _bca(sample, hits, totals, tails)
+    low, high = np.quantile(sample, tails if corrected is None else corrected)
+    kind = "percentile" if corrected is None else "BCa"
+    few = f"; under {FEW_CAMERAS} cameras: too narrow" if n < FEW_CAMERAS else ""
+    return Interval(
+        value,
+        float(min(low, value)),
+        float(max(high, value)),
+        f"camera bootstrap ({kind}) over {n} cameras, {100 * confidence:g} %, "
+        f"{replicates} replicates, seed {seed}{few}",
+    )
+
+
+def _bca(sample: Floats, hits: Floats, totals: Floats, tails: Floats) -> Floats | None:
+    """Corrected quantile levels (Efron 1987), or None where they are not defined."""
+    value = hits.sum() / totals.sum()
+    below = (np.mean(sample < value) + np.mean(sample <= value)) / 2
+    rest = totals.sum() - totals
+    if not 0 < below < 1 or np.any(rest <= 0):
+        return None
+    jackknife = (hits.sum() - hits) / rest
+    spread = jackknife.mean() - jackknife
+    scale = float((spread**2).sum())
+    if scale <= 0:
+        return None
+    bend = float((spread**3).sum()) / (6 * scale**1.5)
+    shift = stats.norm.ppf(below)
+    lean = shift + stats.norm.ppf(tails)
+    if np.any(bend * lean >= 1):
+        return None
+    return np.asarray(stats.norm.cdf(shift + lean / (1 - bend * lean)), np.float64)

@@ -1,0 +1,162 @@
+"""An evaluation's JSON as a table for people."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDTH = 110
+Figures = Mapping[str, Any]
+
+
+def render(result: Figures) -> str:
+    """Lay out the JSON of an evaluation as plain text, `n/a` where a figure is not defined."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=WIDTH, color_system=None, highlight=False, markup=False)
+    console.print(_heading(result))
+    console.print(_denominators(result["denominators"]))
+    console.print(_levels(result["arms"]))
+    console.print(_comparison(result))
+    console.print("How the intervals were made:")
+    for line in _methods(result["arms"]):
+        console.print(Text(f"  {line}"))
+    if result["notes"]:
+        console.print("What these figures cannot say:")
+        for note in result["notes"]:
+            console.print(Text(f"  - {note}"))
+    return stream.getvalue()
+
+
+def _heading(result: Figures) -> str:
+    point, rules = result["operating_point"], result["rules"]
+    classifier = "off" if point["classifier"] is None else f"{point['classifier']:g}"
+    return (
+        f"detector threshold {point['detector']:g}, classifier threshold {classifier}; "
+        f"IoU {rules['iou']:g}, gap {rules['gap_s']:g} s, collar {rules['collar_s']:g} s, "
+        f"confirmation {rules['confirm']}, unlabelled frames: {rules['unlabelled']}"
+    )
+
+
+def _denominators(figures: Figures) -> Table:
+    table = Table(title="What was judged", title_justify="left")
+    for name in ("", "value"):
+        table.add_column(name, justify="right" if name else "left")
+    for name, value in figures.items():
+        table.add_row(name.replace("_", " "), number(value))
+    return table
+
+
+def _levels(arms: Figures) -> Table:
+    present = {name: arm for name, arm in arms.items() if arm is not None}
+    table = Table(title="Both arms", title_justify="left")
+    table.add_column("level")
+    table.add_column("figure")
+    for name in present:
+        table.add_column(name, justify="right")
+    for level in ("box", "frame", "event"):
+        for label, cell in _ROWS[level]:
+            table.add_row(level, label, *(cell(arm[level]) for arm in present.values()))
+        table.add_section()
+    return table
+
+
+def _comparison(result: Figures) -> Table:
+    table = Table(title="What the classifier buys", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column()
+    for level, counts in (result["removal"] or {}).items():
+        table.add_row(
+            f"removed at {level} level",
+            f"{number(counts['fp_removed'])} false, {number(counts['tp_lost'])} true",
+        )
+    for key, text in (("matched_recall", _same_recall), ("matched_false_alarms", _same_alarms)):
+        if result[key] is not None:
+            table.add_row(key.replace("_", " "), text(result[key]))
+    return table
+
+
+def _same_recall(figures: Figures) -> str:
+    if figures["undefined"]:
+        return f"n/a: {figures['undefined']}"
+    alone, cascade = figures["detector"], figures["cascade"]
+    return (
+        f"at {figures['level']} recall {number(figures['recall'])} the detector alone needs "
+        f"threshold {figures['detector_threshold']:.4g}: "
+        f"{number(alone['false_alarm_frames'])} false alarm frames against "
+        f"{number(cascade['false_alarm_frames'])} of the cascade "
+        f"(ratio {number(figures['false_alarm_ratio'])})"
+    )
+
+
+def _same_alarms(figures: Figures) -> str:
+    if figures["undefined"]:
+        return f"n/a: {figures['undefined']}"
+    key = "incident_recall" if figures["level"] == "event" else "frame_recall"
+    return (
+        f"with at most {number(figures['cascade']['false_alarm_frames'])} false alarm frames the "
+        f"detector alone (threshold {figures['detector_threshold']:.4g}) has "
+        f"{figures['level']} recall {number(figures['detector'][key])} against "
+        f"{number(figures['cascade'][key])} of the cascade"
+    )
+
+
+def _methods(arms: Figures) -> list[str]:
+    seen: dict[str, None] = {}
+    for arm in arms.values():
+        for level in ("box", "frame", "event"):
+            for value in (arm or {}).get(level, {}).values():
+                if isinstance(value, Mapping) and "method" in value:
+                    seen[value["method"]] = None
+    return list(seen)
+
+
+def number(value: float | None) -> str:
+    """A number for people: `n/a` when it is not defined."""
+    if value is None:
+        return "n/a"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def interval(figures: Figures | None) -> str:
+    """A figure with its limits in brackets."""
+    if figures is None or figures["value"] is None:
+        return "n/a"
+    return f"{number(figures['value'])} [{number(figures['low'])}, {number(figures['high'])}]"
+
+
+def _counts(*names: str) -> Any:
+    return lambda figures: " / ".join(number(figures[name]) for name in names)
+
+
+def _limits(name: str) -> Any:
+    return lambda figures: interval(figures[name])
+
+
+_SHARES = (("precision", _limits("precision_interval")), ("recall", _limits("recall_interval")))
+_ROWS: dict[str, tuple[tuple[str, Any], ...]] = {
+    "box": (
+        ("tp / fp / fn", _counts("tp", "fp", "fn")),
+        *_SHARES,
+        ("false boxes per million frames", _limits("false_alarms_per_million")),
+    ),
+    "frame": (
+        ("tp / fp / fn / tn", _counts("tp", "fp", "fn", "tn")),
+        *_SHARES,
+        ("localised recall", lambda figures: number(figures["localised"]["recall"])),
+        ("false alarms per million frames", _limits("false_alarms_per_million")),
+    ),
+    "event": (
+        ("detected / incidents", _counts("detected", "incidents")),
+        ("alerts / false / repeat", _counts("alerts", "false_alerts", "repeat_alerts")),
+        *_SHARES,
+        ("false alerts per camera-hour", _limits("false_alerts_per_camera_hour")),
+        ("median latency, s", lambda figures: number(figures["latency_s"]["median"])),
+    ),
+}

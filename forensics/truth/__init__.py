@@ -1,0 +1,6 @@
+"""Readers of labels: what is known to be in the footage."""
+
+from forensics.truth.base import Boxes, MediaTruth, Problem, Span, Truth
+from forensics.truth.load import FORMATS, load_truth
+
+__all__ = ["FORMATS", "Boxes", "MediaTruth", "Problem", "Span", "Truth", "load_truth"]
