@@ -71,7 +71,10 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _figures(
-    options: argparse.Namespace, backend: str, rounds: dict[str, list[float]], memory: dict[str, float]
+    options: argparse.Namespace,
+    backend: str,
+    rounds: dict[str, list[float]],
+    memory: dict[str, float],
 ) -> dict[str, Any]:
     medians = {name: median(values) for name, values in rounds.items() if values}
     bound = 1 / (1 / medians["decode only (D)"] + 1 / medians["inference only (I)"])

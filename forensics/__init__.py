@@ -1,3 +1,3 @@
-"""Offline video forensics: scan recorded footage with a two-network cascade and prove what it buys."""
+"""Offline video forensics: a two-network cascade over recorded footage, and what it buys."""
 
 __version__ = "0.1.0"

@@ -48,12 +48,12 @@ class Letterbox:
     def to_source(self, xyxy: AnyFloat) -> NDArray[np.float32]:
         """Map (n, 4) input pixels to source pixels, clipped to the picture; float32 (n, 4)."""
         moved = (np.asarray(xyxy, np.float64) - np.tile(self.offset, 2)) / self._gains()
-        return clip(moved, self.width, self.height).astype(np.float32)
+        return np.asarray(clip(moved, self.width, self.height), np.float32)
 
     def to_input(self, xyxy: AnyFloat) -> NDArray[np.float32]:
         """Map (n, 4) source pixels to input pixels; float32 (n, 4)."""
         moved = np.asarray(xyxy, np.float64) * self._gains() + np.tile(self.offset, 2)
-        return moved.astype(np.float32)
+        return np.asarray(moved, np.float32)
 
     def _gains(self) -> Float64Array:
         # The content is rounded to whole pixels, so the true gain differs a little per axis.

@@ -1,7 +1,8 @@
 """The engine protocol and the table of backends.
 
-To add a backend: write one module with `open_engine(model, normalisation, threads) -> Engine` and
-`version() -> str`, add a line to `BACKENDS`; the contract suite in tests/backends then runs over it.
+To add a backend: write one module with `open_engine(model, normalisation, threads) -> Engine`
+and `version() -> str`, and add a line to `BACKENDS`: the contract suite in tests/backends then
+runs over it.
 """
 
 from __future__ import annotations
@@ -94,12 +95,13 @@ def resolve_backend(name: str) -> tuple[str, str]:
     """
     if name != "auto":
         if name not in BACKENDS:
-            raise BackendError(f"unknown backend {name!r}; choose one of auto, {', '.join(BACKENDS)}")
+            known = ", ".join(BACKENDS)
+            raise BackendError(f"unknown backend {name!r}; choose one of auto, {known}")
         found = _version(name)
         if found.startswith("not available"):
             raise BackendError(f"backend {name} is {found}")
         return name, f"{name} {found}, as asked"
-    passed_over = []
+    passed_over: list[str] = []
     for candidate in BACKENDS:
         found = _version(candidate)
         if not found.startswith("not available"):

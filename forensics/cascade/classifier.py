@@ -29,8 +29,9 @@ class Classifier:
         # In double precision, so that the vector sums to 1 as well as float32 can say.
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
         powers = np.exp(shifted)
-        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
     def target_score(self, probabilities: FloatArray) -> FloatArray:
         """Summed probability of the target classes, float32 (n,)."""
-        return probabilities[:, self._targets].sum(axis=1, dtype=np.float64).astype(np.float32)
+        summed = probabilities[:, self._targets].sum(axis=1, dtype=np.float64)
+        return np.asarray(summed, np.float32)

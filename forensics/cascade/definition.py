@@ -135,8 +135,10 @@ class _Table:
         if self.number("schema") != SCHEMA:
             raise self.error("schema", f"is not {SCHEMA}: made for another version")
         detector = self.table("detector")._detector()
-        classifier = self.table("classifier")._classifier() if "classifier" in self._values else None
+        second = self.table("classifier") if "classifier" in self._values else None
+        classifier = None if second is None else second._classifier()
         point, events = self.table("operating_point"), self.table("events")
+        threshold = None if second is None else point.fraction("classifier")
         return CascadeDefinition(
             folder=self._folder,
             name=self.text("name"),
@@ -145,9 +147,7 @@ class _Table:
             description=self.text("description"),
             detector=detector,
             classifier=classifier,
-            operating_point=OperatingPoint(
-                point.fraction("detector"), None if classifier is None else point.fraction("classifier")
-            ),
+            operating_point=OperatingPoint(point.fraction("detector"), threshold),
             chosen_how=point.text("chosen"),
             events=EventRule(events.number("gap_s"), int(events.number("min_hits"))),
             sha256=sha256,

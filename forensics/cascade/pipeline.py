@@ -100,7 +100,8 @@ class Pipeline:
         for frame, detections, chosen, bad in zip(frames, found, asked, failed, strict=True):
             classified = chosen & ~bad
             stop = start + int(classified.sum())
-            results.append(_merge(frame, detections, classified, bad, answers[start:stop], classifier))
+            mine = answers[start:stop]
+            results.append(_merge(frame, detections, classified, bad, mine, classifier))
             start = stop
         return results
 

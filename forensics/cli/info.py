@@ -22,7 +22,8 @@ def models_command() -> None:
         cascade = load_cascade(name)
         point = cascade.operating_point
         click.echo(f"{name} {cascade.version} ({cascade.licence}): {cascade.description}")
-        click.echo(f"  detector    {', '.join(cascade.detector.classes)}; floor {cascade.detector.floor}")
+        names = ", ".join(cascade.detector.classes)
+        click.echo(f"  detector    {names}; floor {cascade.detector.floor}")
         if cascade.classifier is not None:
             click.echo(f"  classifier  {', '.join(cascade.classifier.classes)}")
         click.echo(

@@ -154,5 +154,5 @@ def _gate(value: str | None, floor: float, operating: float) -> float:
     except ValueError:
         gate = -1.0
     if not 0 <= gate <= 1:
-        raise click.UsageError(f"--gate {value!r} is neither a score from 0 to 1 nor operating-point")
+        raise click.UsageError(f"--gate {value!r}: give a score from 0 to 1, or operating-point")
     return gate

@@ -73,54 +73,56 @@ def bins(values: NDArray[np.float32], thresholds: NDArray[np.float32], base: int
 
 
 @compiled
-def survivor_histogram(a: Bins, b: Bins, use: Bools, nd: int, nc: int) -> Ints:
-    """Histogram int64 (nd, nc) of the bins of the detections in `use`."""
-    histogram = np.zeros((nd, nc), np.int64)
-    for i in range(a.size):
-        if use[i] and a[i] >= 0 and b[i] >= 0:
-            histogram[a[i], b[i]] += 1
+def survivor_histogram(
+    a: Bins, b: Bins, use: Bools, start: Ints, bucket: Ints, shape: Ints
+) -> Ints:
+    """Histogram int64 (buckets, nd, nc) of the bins of the detections in `use`.
+
+    Group g (a frame) holds detections `start[g]:start[g + 1]` and counts in `bucket[g]`, or
+    nowhere when that is -1.
+    """
+    histogram = np.zeros((shape[0], shape[1], shape[2]), np.int64)
+    for g in range(start.size - 1):
+        if bucket[g] < 0:
+            continue
+        for i in range(start[g], start[g + 1]):
+            if use[i] and a[i] >= 0 and b[i] >= 0:
+                histogram[bucket[g], a[i], b[i]] += 1
     return histogram
 
 
 @compiled
-def any_histogram(a: Bins, b: Bins, use: Bools, start: Ints, groups: Bools, shape: Ints) -> Ints:
-    """Signed histogram of "at least one survivor" over groups of consecutive detections.
+def any_histogram(a: Bins, b: Bins, use: Bools, start: Ints, bucket: Ints, shape: Ints) -> Ints:
+    """Signed histogram of "at least one survivor" in each group; groups as above.
 
-    Group g holds detections `start[g]:start[g + 1]`; only those in `use` count. A union of
-    lower-left orthants is a staircase: walking by descending `a`, each new maximum of `b` adds
-    its corner and takes back the corner that it covers.
+    A union of lower-left orthants is a staircase: walking by descending `a`, as detections stand
+    in their group, each new maximum of `b` adds its corner and takes back the one it covers.
     """
-    histogram = np.zeros((shape[0], shape[1]), np.int64)
-    order = np.empty(64, np.int64)
+    histogram = np.zeros((shape[0], shape[1], shape[2]), np.int64)
     for g in range(start.size - 1):
-        if not groups[g]:
+        if bucket[g] < 0:
             continue
-        n = 0
-        if start[g + 1] - start[g] > order.size:
-            order = np.empty(2 * (start[g + 1] - start[g]), np.int64)
-        for i in range(start[g], start[g + 1]):
-            if not use[i] or a[i] < 0 or b[i] < 0:
-                continue
-            place = n
-            while place > 0 and a[order[place - 1]] < a[i]:
-                order[place] = order[place - 1]
-                place -= 1
-            order[place] = i
-            n += 1
         highest = -1
-        for place in range(n):
-            i = order[place]
-            if b[i] > highest:
-                histogram[a[i], b[i]] += 1
+        for i in range(start[g], start[g + 1]):
+            if use[i] and a[i] >= 0 and b[i] > highest:
+                histogram[bucket[g], a[i], b[i]] += 1
                 if highest >= 0:
-                    histogram[a[i], highest] -= 1
+                    histogram[bucket[g], a[i], highest] -= 1
                 highest = b[i]
     return histogram
 
 
 @compiled
-def greedy_histograms(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one compiled loop nest
-    a: Bins, b: Bins, start: Ints, gt: Ints, iou: Floats, group: Ints, ignorable: Bools, shape: Ints
+def greedy_histograms(  # noqa: C901, PLR0913 - one compiled loop nest
+    a: Bins,
+    b: Bins,
+    start: Ints,
+    gt: Ints,
+    iou: Floats,
+    ignorable: Bools,
+    group: Ints,
+    bucket: Ints,
+    shape: Ints,
 ) -> tuple[Ints, Ints]:
     """Signed histograms of matched, and of unmatched but ignorable, candidate detections.
 
@@ -129,37 +131,34 @@ def greedy_histograms(  # noqa: C901, PLR0912, PLR0913, PLR0917 - one compiled l
     detection frees its truth box for another; within one such pass, a decision depends only on
     better-ranked candidates, so it holds for every lower detector threshold.
     """
-    matched = np.zeros((shape[0], shape[1]), np.int64)
-    ignored = np.zeros((shape[0], shape[1]), np.int64)
-    taken = np.zeros(gt.max() + 1 if gt.size else 0, np.bool_)
+    matched = np.zeros((shape[0], shape[1], shape[2]), np.int64)
+    ignored = np.zeros((shape[0], shape[1], shape[2]), np.int64)
+    taken = np.full(gt.max() + 1 if gt.size else 0, -1, np.int64)
+    run = 0
     for g in range(group.size - 1):
-        low = group[g]
-        high = group[g + 1]
-        levels = np.unique(b[low:high])
+        levels = np.unique(b[group[g] : group[g + 1]])
         previous = -1
         for level in levels:
             if level < 0:
                 continue
-            for k in range(low, high):
-                for e in range(start[k], start[k + 1]):
-                    taken[gt[e]] = False
-            for k in range(low, high):
+            run += 1
+            for k in range(group[g], group[g + 1]):
                 if a[k] < 0 or b[k] < level:
                     continue
                 best = -1.0
                 choice = -1
                 for e in range(start[k], start[k + 1]):
-                    if not taken[gt[e]] and iou[e] >= best:
+                    if taken[gt[e]] != run and iou[e] >= best:
                         best = iou[e]
                         choice = gt[e]
                 if choice >= 0:
-                    taken[choice] = True
-                    matched[a[k], level] += 1
+                    taken[choice] = run
+                    matched[bucket[g], a[k], level] += 1
                     if previous >= 0:
-                        matched[a[k], previous] -= 1
+                        matched[bucket[g], a[k], previous] -= 1
                 elif ignorable[k]:
-                    ignored[a[k], level] += 1
+                    ignored[bucket[g], a[k], level] += 1
                     if previous >= 0:
-                        ignored[a[k], previous] -= 1
+                        ignored[bucket[g], a[k], previous] -= 1
             previous = level
     return matched, ignored

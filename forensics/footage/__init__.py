@@ -1,1 +1,1 @@
-"""Find, identify, probe and decode footage. Only this package and its child process touch FFmpeg."""
+"""Find, identify, probe and decode footage. Only this package touches FFmpeg."""

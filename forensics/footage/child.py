@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from forensics.footage import protocol
-from forensics.footage.decode import Decoded, Decoder, Refused, Unreadable
+from forensics.footage.decode import Decoded, Decoder, RefusedError, UnreadableError
 from forensics.footage.pixels import Packer, PixelLayout
 from forensics.footage.protocol import DecodeRequest, Sampling
 
@@ -147,10 +147,10 @@ def decode_video(parent: Parent, request: DecodeRequest) -> None:
     """Decode one video: opened, then segments and frames, then ended."""
     try:
         decoder = Decoder(request.paths[0], request.max_pixels)
-    except Unreadable as error:
+    except UnreadableError as error:
         parent.say("ended", status="unreadable", reason=str(error))
         return
-    except Refused as error:
+    except RefusedError as error:
         parent.say("ended", status="refused", reason=str(error))
         return
     parent.say("opened", item=0, info=protocol.info_to_message(decoder.info))
@@ -158,7 +158,7 @@ def decode_video(parent: Parent, request: DecodeRequest) -> None:
     clock = ClockFacts()
     try:
         _send_segments(parent, request, decoder, clock)
-    except Refused as error:
+    except RefusedError as error:
         refused = str(error)
     parent.say("ended", **_verdict(decoder, clock, refused))
     decoder.close()
@@ -268,16 +268,16 @@ def decode_stills(parent: Parent, request: DecodeRequest) -> None:
             parent.say("opened", item=item, info=protocol.info_to_message(decoder.info))
             frame = next((f for f in decoder.frames() if f.picture is not None), None)
             if frame is None:
-                raise Unreadable("no picture could be decoded")
+                raise UnreadableError("no picture could be decoded")
             suspect = decoder.damage.count > 0
             send_frame(parent, packer, Decoded(item, None, True, suspect, frame.picture))
             said = "; ".join(decoder.damage.messages)
             verdict = {"status": "partial" if suspect else "ok", "reason": said}
             parent.say("still", item=item, rotation=int(frame.picture.rotation), **verdict)
             decoder.close()
-        except Unreadable as error:
+        except UnreadableError as error:
             parent.say("still", item=item, rotation=0, status="unreadable", reason=str(error))
-        except Refused as error:
+        except RefusedError as error:
             parent.say("still", item=item, rotation=0, status="refused", reason=str(error))
     parent.say("ended", status="ok", reason="")
 

@@ -11,13 +11,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 import av.error
 import av.logging
 
-from forensics.types import StreamInfo
+from forensics.types import STILL_SUFFIXES, StreamInfo
 
 # Containers that hold one file's own pictures. Playlists (concat, hls, dash, sdp, ...) are left
 # out: a text file must never make us open another file or the network.
@@ -27,16 +28,16 @@ FORMATS = (
     "tiff_pipe,webp_pipe,gif"
 )
 # Containers that say when each frame is shown, so that a gap there is variable frame rate.
-TIMED_FORMATS = frozenset("mov,mp4,m4a,3gp,3g2,mj2 matroska,webm asf flv".split())
+TIMED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "flv"})
 MAX_SILENT_ERRORS = 500
 HEARTBEAT_PACKETS = 200
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The file cannot be opened or holds no picture; the text says why."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The file is beyond the limits; the text says which."""
 
 
@@ -94,17 +95,17 @@ class Decoder:
             # An absolute "file:" address, so that a name such as 12:30:00.mp4 is no protocol.
             container = av.open("file:" + os.path.abspath(path), options=_accepted(path, options))
         except av.error.FFmpegError as error:
-            raise Unreadable(self._reason(error)) from error
+            raise UnreadableError(self._reason(error)) from error
         pictures = [s for s in container.streams.video if not _is_cover(s)]
         if not pictures:
             held = ", ".join(sorted({str(s.type) for s in container.streams})) or "nothing"
-            raise Unreadable(f"no video stream (the file holds: {held})")
+            raise UnreadableError(f"no video stream (the file holds: {held})")
         stream = pictures[0]
         context = stream.codec_context
         if context is None:
-            raise Unreadable("no decoder for its video codec")
+            raise UnreadableError("no decoder for its video codec")
         if context.width * context.height > self._max_pixels:
-            raise Refused(
+            raise RefusedError(
                 f"picture of {context.width} x {context.height} is over the limit of "
                 f"{self._max_pixels} pixels"
             )
@@ -189,7 +190,7 @@ class Decoder:
     def _frame(self, picture: Any, damaged: bool) -> Decoded:
         pts = self._clock.best_pts(picture.pts, picture.dts)
         if picture.width * picture.height > self._max_pixels:
-            raise Refused(
+            raise RefusedError(
                 f"picture grows to {picture.width} x {picture.height}, over the limit of "
                 f"{self._max_pixels} pixels"
             )
@@ -263,6 +264,5 @@ def _is_cover(stream: Any) -> bool:
 
 def _accepted(path: str, options: dict[str, str]) -> dict[str, str]:
     """Options by kind of file: only FFmpeg's image reader knows `pattern_type`."""
-    suffix = os.path.splitext(path)[1].lower()
-    image = suffix in {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+    image = Path(path).suffix.lower() in STILL_SUFFIXES
     return options if image else {k: v for k, v in options.items() if k != "pattern_type"}

@@ -15,8 +15,9 @@ from forensics.types import STILL_SUFFIXES, InputFile
 # What FFmpeg reads as video and people keep as video. A name outside this list is offered only
 # when the user names the file itself, so that a folder's text files do not count as footage.
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .ts .m2ts .mts .mpg .mpeg .vob .flv .wmv .asf .3gp .3g2 .mxf "
-    ".ogv .h264 .264 .avc .h265 .265 .hevc .mjpeg .mjpg .dav .dv .y4m .ivf .nut".split()
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg"}
+    | {".vob", ".flv", ".wmv", ".asf", ".3gp", ".3g2", ".mxf", ".ogv", ".h264", ".264", ".avc"}
+    | {".h265", ".265", ".hevc", ".mjpeg", ".mjpg", ".dav", ".dv", ".y4m", ".ivf", ".nut"}
 )
 CHUNK_BYTES = 1 << 20
 
@@ -76,7 +77,7 @@ def hash_file(path: Path) -> str:
 
 def _walk(root: Path, *, recursive: bool) -> Iterator[Path]:
     try:
-        mode = os.stat(root).st_mode
+        mode = root.stat().st_mode
     except OSError as error:
         name = display_name(root)
         raise FootageError(f"cannot read {name}: {error.strerror}; check the path") from error

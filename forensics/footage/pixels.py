@@ -67,7 +67,7 @@ class Packer:
         self._pack_view(picture, layout, view.reshape(self.imgsz, self.imgsz, 3))
         full = np.frombuffer(slot, np.uint8, layout.size_bytes, offset=self.view_bytes)
         if layout.format == "rgb24":
-            rgb = self._full.reformat(picture, format="rgb24").to_ndarray()
+            rgb = np.asarray(self._full.reformat(picture, format="rgb24").to_ndarray(), np.uint8)
             full.reshape(layout.height, layout.width, 3)[:] = _turned(rgb, picture.rotation)
         else:
             _copy_planes(picture, full)
@@ -80,7 +80,7 @@ class Packer:
         small = self._small.reformat(
             picture, width=width, height=height, format="rgb24", interpolation=Interpolation.AREA
         )
-        content = _turned(small.to_ndarray(), picture.rotation)
+        content = _turned(np.asarray(small.to_ndarray(), np.uint8), picture.rotation)
         view[:] = PAD_GREY
         view[top : top + content.shape[0], left : left + content.shape[1]] = content
 

@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,9 @@ class SegmentRow:
     n_frames: int
     n_detections: int
     coverage: list[dict[str, Any]]
+
+
+SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
 
 
 class Ledger:
@@ -105,23 +108,26 @@ class Ledger:
             "config_hash": self.config_hash,
             "coverage": json.dumps(row.coverage, sort_keys=True),
         }
-        names = ", ".join(values)
-        marks = ", ".join(f":{name}" for name in values)
         with self._commit():
-            self._db.execute(f"INSERT OR REPLACE INTO segments ({names}) VALUES ({marks})", values)
+            self._db.execute(
+                "INSERT OR REPLACE INTO segments VALUES (:source_id, :segment, :config_hash, "
+                ":first_media_id, :part, :frames_sha256, :detections_sha256, :n_frames, "
+                ":n_detections, :coverage)",
+                values,
+            )
             for file in files:
                 self._insert_media(file, done=True)
 
-    def segments(self, source_id: str | None = None) -> list[SegmentRow]:
-        """Committed segments, of one source or of all, by source and number."""
-        where = "" if source_id is None else "AND source_id = :source"
+    def segments(self) -> list[SegmentRow]:
+        """Committed segments by source and number."""
         found = self._db.execute(
             "SELECT source_id, segment, first_media_id, part, frames_sha256, detections_sha256, "
-            f"n_frames, n_detections, coverage FROM segments WHERE config_hash = :config {where} "
+            "n_frames, n_detections, coverage FROM segments WHERE config_hash = ? "
             "ORDER BY source_id, segment",
-            {"config": self.config_hash, "source": source_id},
+            (self.config_hash,),
         )
-        return [SegmentRow(*row[:-1], json.loads(row[-1])) for row in found]
+        rows = (dict(zip(SEGMENT_COLUMNS, values, strict=True)) for values in found)
+        return [SegmentRow(**{**row, "coverage": json.loads(row["coverage"])}) for row in rows]
 
     def put_media(self, row: dict[str, Any], *, done: bool) -> None:
         """Record how an input file ended; `done` False = try again on the next run."""

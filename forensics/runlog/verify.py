@@ -50,9 +50,9 @@ def verify_run(folder: Path, *, footage: bool = True) -> Iterator[Finding]:
         yield _file("model", Path(model["path"]), model["sha256"])
     if footage:
         base = Path(manifest["base"])
-        for path, (_, row) in media.items():
-            if row["media_id"] is not None:
-                yield _file("input", _input_path(base, path, row), row["media_id"])
+        for path, (_, file) in media.items():
+            if file["media_id"] is not None:
+                yield _file("input", _input_path(base, path, file), file["media_id"])
 
 
 def _input_path(base: Path, path: str, row: dict[str, Any]) -> Path:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,20 @@ FRAMES_FOLDER = "frames"
 DETECTIONS_FOLDER = "detections"
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentKey:
+    """Which segment: the source's id, its number, and the medium that its rows begin with."""
+
+    source_id: str
+    segment: int
+    first_media_id: str
+
+
 def commit_segment(
     folder: Path,
     ledger: Ledger,
+    key: SegmentKey,
     *,
-    source_id: str,
-    segment: int,
-    first_media_id: str,
     frames: pa.Table,
     detections: pa.Table,
     coverage: list[dict[str, Any]],
@@ -39,12 +47,12 @@ def commit_segment(
 
     `files` are media rows of files that end with this segment.
     """
-    part = f"{source_id[:32]}-{segment:06d}.parquet"
+    part = f"{key.source_id[:32]}-{key.segment:06d}.parquet"
     ledger.put_segment(
         SegmentRow(
-            source_id=source_id,
-            segment=segment,
-            first_media_id=first_media_id,
+            source_id=key.source_id,
+            segment=key.segment,
+            first_media_id=key.first_media_id,
             part=part,
             frames_sha256=write_table(frames, folder / FRAMES_FOLDER / part),
             detections_sha256=write_table(detections, folder / DETECTIONS_FOLDER / part),
@@ -85,7 +93,7 @@ def write_bytes(data: bytes, path: Path) -> str:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)

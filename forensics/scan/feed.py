@@ -1,4 +1,4 @@
-"""Feed the pipeline: all inputs in order, the next unit hashed and its decoder started meanwhile."""
+"""Feed the pipeline: inputs in order, the next one hashed and its decoder started meanwhile."""
 
 from __future__ import annotations
 
@@ -134,5 +134,6 @@ class Feed:
 def _with_rest(row: dict[str, Any]) -> dict[str, Any]:
     """Add the coverage row of a file of which nothing was read."""
     state = CoverageState.UNDECODABLE
-    rest = coverage_row(row["media_id"], row["path"], None, state, n_frames=None, reason=row["reason"])
+    media_id, path, reason = row["media_id"], row["path"], row["reason"]
+    rest = coverage_row(media_id, path, None, state, n_frames=None, reason=reason)
     return row | {"_coverage": [rest]}

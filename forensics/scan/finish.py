@@ -76,8 +76,9 @@ def _resolved(row: dict[str, Any], ended: dict[str, tuple[bool, dict[str, Any]]]
         return dict(row)
     kept = {k: row[k] for k in ("path", "path_bytes", "camera_id", "duplicate_of")}
     reason = f"same content as {original}, which was scanned in its place"
-    said = ended[original][1]["reason"]
-    return {**ended[original][1], **kept, "_coverage": [], "reason": "; ".join(filter(None, [reason, said]))}
+    if said := ended[original][1]["reason"]:
+        reason = f"{reason}; {said}"
+    return {**ended[original][1], **kept, "_coverage": [], "reason": reason}
 
 
 def _arrow_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -20,10 +20,10 @@ from forensics.runlog.ledger import Ledger
 from forensics.runlog.manifest import FILE_NAME as MANIFEST_NAME
 from forensics.runlog.manifest import read_manifest, utc_now, write_manifest
 from forensics.runlog.schemas import SCHEMA_VERSION
+from forensics.runlog.verify import SUMS_NAME
 from forensics.runlog.writer import write_json
 from forensics.scan.events import FileDone, FileHashed, Frames, SegmentDone, SegmentDropped
 from forensics.scan.feed import Feed
-from forensics.runlog.verify import SUMS_NAME
 from forensics.scan.finish import write_sums, write_tables
 from forensics.scan.recorder import Recorder
 from forensics.scan.settings import OpenCascade, ScanSettings, open_cascade
@@ -114,7 +114,8 @@ class _Scan:
         finally:
             ledger.close()
         write_sums(self._folder)
-        return ScanResult(self._folder, media, self._frames, time.monotonic() - started, interrupted)
+        elapsed_s = time.monotonic() - started
+        return ScanResult(self._folder, media, self._frames, elapsed_s, interrupted)
 
     def _begin(self, opened: OpenCascade) -> None:
         path = self._folder / MANIFEST_NAME
@@ -215,7 +216,7 @@ def _locked(folder: Path, *, overwrite: bool) -> Iterator[None]:
         held = {path.name for path in folder.iterdir()} - {".lock"}
         if held and LEDGER_NAME not in held:
             raise RunLogError(f"{folder} holds other files; choose a new or empty --out")
-        lock = open(folder / ".lock", "a")
+        lock = (folder / ".lock").open("a")
     except OSError as error:
         raise RunLogError(f"cannot write to {folder}: {error.strerror}") from error
     with lock:

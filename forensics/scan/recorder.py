@@ -12,7 +12,7 @@ import pyarrow as pa
 from forensics.cascade.pipeline import FrameResult
 from forensics.runlog import schemas
 from forensics.runlog.ledger import Ledger
-from forensics.runlog.writer import commit_segment
+from forensics.runlog.writer import SegmentKey, commit_segment
 from forensics.scan.events import SegmentDone
 from forensics.types import DecidedBy
 
@@ -53,9 +53,7 @@ class Recorder:
         commit_segment(
             self._folder,
             self._ledger,
-            source_id=done.source_id,
-            segment=done.segment,
-            first_media_id=done.first_media_id,
+            SegmentKey(done.source_id, done.segment, done.first_media_id),
             frames=self._frames(),
             detections=self._detections(),
             coverage=done.coverage,
@@ -123,7 +121,8 @@ class Recorder:
             }
         best = np.where(classified[:, None], probabilities, 0).argmax(axis=1)
         score = probabilities[np.arange(n), best]
-        lists = [list(p) if known else None for p, known in zip(probabilities, classified, strict=True)]
+        rows = zip(probabilities, classified, strict=True)
+        lists = [row if known else None for row, known in rows]
         return {
             "classifier_class": pa.array(
                 self._classifier_classes[best], pa.string(), mask=~classified
