@@ -18,6 +18,7 @@ from typing import Any
 
 from bench import measure
 from bench.clips import FPS, make_clip
+from forensics.scan.settings import default_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "reports" / "benchmarks.json"
@@ -44,7 +45,7 @@ def main() -> None:
 def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All rounds; the figures with their medians and ratios."""
     clip = make_clip(options.source, folder / "clip.mp4", FPS * options.seconds, (1920, 1080))
-    settings = measure.base_settings(options.backend)
+    settings = default_settings(backend=options.backend)
     inference = measure.InferenceOnly(clip, settings)
     subjects: dict[str, Callable[[], float | None]] = {
         "decode only (D)": lambda: measure.decode_only(clip),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -23,7 +24,7 @@ def make_clip(source: Path, target: Path, n_frames: int, size: tuple[int, int]) 
                 size[0], size[1], "yuv420p", interpolation=Interpolation.BICUBIC
             )
             scaled.pts = number
-            scaled.time_base = stream.codec_context.time_base
+            scaled.time_base = Fraction(1, FPS)
             output.mux(stream.encode(scaled))
         output.mux(stream.encode(None))
     temporary.rename(target)

@@ -15,9 +15,8 @@ from typing import Any
 import av
 import numpy as np
 
-from forensics.backends import open_engine, resolve_backend
+from forensics.backends import open_engine
 from forensics.boxes import Letterbox
-from forensics.cascade.definition import load_cascade
 from forensics.footage.find import common_base, find_inputs
 from forensics.footage.pixels import Packer
 from forensics.scan.local import scan
@@ -32,21 +31,6 @@ class Silent:
     def segment(self, footage_s: float) -> None: ...
 
     def file(self, row: dict[str, Any], size_bytes: int) -> None: ...
-
-
-def base_settings(backend: str) -> ScanSettings:
-    """Settings of an evaluation scan: gate at the floor."""
-    cascade = load_cascade("handgun")
-    name, why = resolve_backend(backend)
-    return ScanSettings(
-        cascade=cascade,
-        backend=name,
-        backend_why=why,
-        floor=cascade.detector.floor,
-        gate=cascade.detector.floor,
-        imgsz=cascade.detector.imgsz,
-        max_detections=cascade.detector.max_detections,
-    )
 
 
 def decode_only(clip: Path) -> float:

@@ -1,0 +1,1 @@
+"""Plant rendered hand-held objects into recorded footage, with exact truth."""
