@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.errors import TruthError
+from forensics.evaluation.classes import DECOY, IGNORE_REGION, TARGET, class_roles, truth_notes
 from forensics.evaluation.log import Bools, Floats, Ints, Log
 from forensics.evaluation.naming import MediaNames
 from forensics.evaluation.rules import Rules
-from forensics.truth.base import IGNORE, NONE, MediaTruth, Span, Truth
+from forensics.truth.base import MediaTruth, Span, Truth
 
 UNLABELLED, NEGATIVE, POSITIVE, IGNORED = range(4)
 FRAME_LABELS = ("unlabelled", "negative", "positive", "ignored")
-TARGET, IGNORE_REGION, DECOY = range(3)
 _SPAN_LABEL = {TARGET: POSITIVE, IGNORE_REGION: IGNORED, DECOY: NEGATIVE}
 
 
@@ -70,7 +70,7 @@ def align(
     log: Log, truth: Truth, rules: Rules, targets: tuple[str, ...], known: tuple[str, ...]
 ) -> Labels:
     """Lay `truth` on `log`; `targets` are looked for, `known` are other classes of the cascade."""
-    joiner = _Joiner(log, rules, _roles(truth, rules, targets, known))
+    joiner = _Joiner(log, rules, class_roles(truth, rules, targets, known))
     names = MediaNames(log.aliases)
     missing: dict[str, None] = {}
     for media in truth.media:
@@ -84,32 +84,7 @@ def align(
             f"none of the {len(missing)} files that the truth names is in the run "
             f"(first: {next(iter(missing), 'none')}); check paths and the run"
         )
-    return joiner.finish(_notes(truth, list(missing), rules, targets))
-
-
-def _roles(
-    truth: Truth, rules: Rules, targets: tuple[str, ...], known: tuple[str, ...]
-) -> dict[str, tuple[str, int] | None]:
-    """What each truth class is: (name, kind), or None when it is dropped."""
-    roles: dict[str, tuple[str, int] | None] = {}
-    for written in truth.classes:
-        name = rules.class_map.get(written, written)
-        if not name:
-            roles[written] = None
-        elif name in targets:
-            roles[written] = (name, TARGET)
-        elif name == IGNORE:
-            roles[written] = (name, IGNORE_REGION)
-        elif name in known or name == NONE:
-            roles[written] = (name, DECOY)
-        else:
-            other = f" or {', '.join(known)}" if known else ""
-            raise TruthError(
-                f"truth class {written!r} is unknown to this run (it looks for "
-                f"{', '.join(targets)}{other}); map it with --class-map {written}="
-                f"{targets[0] if targets else 'NAME'} or drop it with --class-map {written}="
-            )
-    return roles
+    return joiner.finish(truth_notes(truth, list(missing), rules, targets))
 
 
 @dataclass(slots=True)
@@ -319,28 +294,3 @@ def _interpolate(frames: Ints, index: Ints, time_s: Floats) -> Floats:
         times = np.where(frames > index[-1], time_s[-1] + (frames - index[-1]) * period_s, times)
         times = np.where(frames < index[0], time_s[0] - (index[0] - frames) * period_s, times)
     return np.asarray(times, np.float64)
-
-
-def _notes(truth: Truth, missing: list[str], rules: Rules, targets: tuple[str, ...]) -> list[str]:
-    notes = []
-    if missing:
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        notes.append(f"the truth names {len(missing)} files that are not in the run: {shown}")
-    if truth.problems:
-        shown = "; ".join(f"{problem.where}: {problem.what}" for problem in truth.problems[:3])
-        more = "; ..." if len(truth.problems) > 3 else ""
-        notes.append(f"{len(truth.problems)} labels could not be taken as written: {shown}{more}")
-    if truth.skipped:
-        shown = ", ".join(truth.skipped[:5]) + (", ..." if len(truth.skipped) > 5 else "")
-        notes.append(f"{len(truth.skipped)} files in the truth folder are no truth: {shown}")
-    declared = {*truth.classes, *truth.declared}
-    unused = [name for name in rules.class_map if name not in declared]
-    if unused:
-        notes.append(f"--class-map names {', '.join(unused)}, which the truth does not use")
-    mapped = {rules.class_map.get(name, name) for name in declared}
-    if not mapped & set(targets):
-        notes.append(
-            f"the truth names no target class ({', '.join(targets)}): what it labels counts as "
-            "negative, and recall is not defined"
-        )
-    return notes

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forensics.evaluation.align import DECOY, FRAME_LABELS, IGNORED, UNLABELLED
+from forensics.evaluation.align import FRAME_LABELS, IGNORED, UNLABELLED
+from forensics.evaluation.classes import DECOY
 from forensics.evaluation.levels import CASCADE, DETECTOR
 from forensics.evaluation.log import Bools, Ints
 from forensics.evaluation.match import FALSE, match, survivors

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from forensics.evaluation.classes import DECOY, TARGET
 from forensics.evaluation.fair import matched_false_alarms, matched_recall, removal
 from forensics.evaluation.levels import CASCADE, DETECTOR, ArmCounts, count_arm
 from forensics.evaluation.notes import scope_notes
@@ -77,8 +78,8 @@ def planted(prepared: Prepared) -> dict[str, int]:
     log, labels, incidents = prepared.log, prepared.labels, prepared.incidents
     frames = labels.planted & log.ok
     return {
-        "boxes": int((labels.boxes.planted & (labels.boxes.kind == 0)).sum()),
-        "decoy_boxes": int((labels.boxes.planted & (labels.boxes.kind == 2)).sum()),
+        "boxes": int((labels.boxes.planted & (labels.boxes.kind == TARGET)).sum()),
+        "decoy_boxes": int((labels.boxes.planted & (labels.boxes.kind == DECOY)).sum()),
         "frames": int(frames.sum()),
         "incidents": int(incidents.planted.sum()),
         "media": len(np.unique(log.frame_media[frames])),

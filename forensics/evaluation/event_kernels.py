@@ -155,7 +155,7 @@ def _count_alerts(  # noqa: C901 - one compiled loop nest
         if own[t] >= 0:
             order[place[own[t]]] = t
             place[own[t]] += 1
-    n = upto[nd]
+    n = int(upto[nd])
     for r in range(n):
         t = order[r]
         if before[t] >= 0:

@@ -23,7 +23,11 @@ Floats = NDArray[np.float64]
 
 def compiled(function: Kernel) -> Kernel:
     """Compile with numba, keeping the machine code on disk where that is possible."""
-    kernel: Any = numba.njit(cache=True, nogil=True)(function)
+    kernel: Any
+    try:
+        kernel = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # no place to keep it: compiled anew in every process
+        kernel = numba.njit(nogil=True)(function)
     return kernel  # type: ignore[no-any-return]
 
 

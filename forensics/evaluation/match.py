@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.evaluation import kernels
-from forensics.evaluation.align import DECOY, IGNORE_REGION, NEGATIVE, TARGET, Labels
 from forensics.evaluation.align import IGNORED as FRAME_IGNORED
+from forensics.evaluation.align import NEGATIVE, Labels
+from forensics.evaluation.classes import DECOY, IGNORE_REGION, TARGET
 from forensics.evaluation.log import Bools, Floats, Ints, Log
 
 NOT_ALIVE, TRUE, FALSE, IGNORED = range(4)
@@ -46,13 +47,8 @@ def find_pairs(log: Log, labels: Labels, iou: float) -> Pairs:
     """Compare every detection with every truth box of its frame."""
     boxes = labels.boxes
     n_frames, n_detections = len(log.frame_index), len(log.score)
-    first = np.searchsorted(boxes.frame, np.arange(n_frames + 1))
-    per_frame = np.diff(first)
-    near = np.flatnonzero(per_frame[log.det_frame])
-    counts = per_frame[log.det_frame[near]]
-    left = np.repeat(np.arange(len(near)), counts)
-    offset = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
-    right = first[log.det_frame[near[left]]] + offset
+    near = np.arange(n_detections)
+    near, left, right = _same_frame(log, labels, near)
     overlap, inside = _overlaps(log.boxes(near)[left], boxes.xyxy[right])
     least = min(iou, 1 - 1e-10)  # as pycocotools: equal boxes match at threshold 1
     kind = boxes.kind[right]
@@ -73,6 +69,30 @@ def find_pairs(log: Log, labels: Labels, iou: float) -> Pairs:
         decoy=decoy,
         n_gt=np.bincount(boxes.frame[boxes.kind == TARGET], minlength=n_frames).astype(np.int64),
     )
+
+
+def _same_frame(log: Log, labels: Labels, numbers: Ints) -> tuple[Ints, Ints, Ints]:
+    """The given detections that share a frame with truth boxes, and all their pairs.
+
+    Returns `near`, detection numbers; `left`, positions in `near`, and `right`, truth boxes.
+    """
+    first = np.searchsorted(labels.boxes.frame, np.arange(len(log.frame_index) + 1))
+    per_frame = np.diff(first)
+    near = numbers[per_frame[log.det_frame[numbers]] > 0]
+    counts = per_frame[log.det_frame[near]]
+    left = np.repeat(np.arange(len(near)), counts)
+    offset = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return near, left, first[log.det_frame[near[left]]] + offset
+
+
+def overlaps_with(log: Log, labels: Labels, numbers: Ints, kind: int) -> Floats:
+    """Best IoU of each given detection with truth boxes of one kind: float64 (n,), 0 for none."""
+    best = np.zeros(len(log.score), np.float64)
+    near, left, right = _same_frame(log, labels, numbers)
+    overlap, _ = _overlaps(log.boxes(near)[left], labels.boxes.xyxy[right])
+    wanted = labels.boxes.kind[right] == kind
+    np.maximum.at(best, near[left[wanted]], overlap[wanted])
+    return np.asarray(best[numbers], np.float64)
 
 
 def _overlaps(a: NDArray[np.float32], b: Floats) -> tuple[Floats, Floats]:

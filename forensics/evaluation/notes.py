@@ -53,6 +53,11 @@ def _positives(prepared: Prepared) -> list[str]:
             f"{unboxed} positive frames are known by time span only: they count at frame and event "
             "level, not at box level"
         )
+    if int((prepared.pairs.n_gt > 0).sum()):
+        notes.append(
+            "frame and event level ask whether any box fired, not whether it lay on the target: "
+            "see the localised recall"
+        )
     unseen = int((~prepared.incidents.seen).sum())
     if unseen:
         notes.append(

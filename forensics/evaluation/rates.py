@@ -167,9 +167,9 @@ def camera_bootstrap(
     draws = np.random.default_rng(seed).integers(0, n, (replicates, n))
     over, under = hits[draws].sum(axis=1), totals[draws].sum(axis=1)
     sample = np.sort(over[under > 0] / under[under > 0])
-    tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
-    corrected = _bca(sample, hits, totals, tails)
-    low, high = np.quantile(sample, tails if corrected is None else corrected)
+    corrected = bca_levels(sample, hits, totals, confidence)
+    levels = tail_levels(confidence) if corrected is None else corrected
+    low, high = np.quantile(sample, levels)
     kind = "percentile" if corrected is None else "BCa"
     few = f"; under {FEW_CAMERAS} cameras: too narrow" if n < FEW_CAMERAS else ""
     return Interval(
@@ -181,21 +181,29 @@ def camera_bootstrap(
     )
 
 
-def _bca(sample: Floats, hits: Floats, totals: Floats, tails: Floats) -> Floats | None:
-    """Corrected quantile levels (Efron 1987), or None where they are not defined."""
-    value = hits.sum() / totals.sum()
+def bca_levels(sample: Floats, top: Floats, bottom: Floats, confidence: float) -> Floats | None:
+    """Quantile levels of the BCa bootstrap (Efron 1987) of sum(top) / sum(bottom).
+
+    `sample` are the replicates; None where the correction is not defined.
+    """
+    value = top.sum() / bottom.sum()
     below = (np.mean(sample < value) + np.mean(sample <= value)) / 2
-    rest = totals.sum() - totals
+    rest = bottom.sum() - bottom
     if not 0 < below < 1 or np.any(rest <= 0):
         return None
-    jackknife = (hits.sum() - hits) / rest
-    spread = jackknife.mean() - jackknife
+    left_out = (top.sum() - top) / rest
+    spread = left_out.mean() - left_out
     scale = float((spread**2).sum())
     if scale <= 0:
         return None
     bend = float((spread**3).sum()) / (6 * scale**1.5)
     shift = stats.norm.ppf(below)
-    lean = shift + stats.norm.ppf(tails)
+    lean = shift + stats.norm.ppf(tail_levels(confidence))
     if np.any(bend * lean >= 1):
         return None
     return np.asarray(stats.norm.cdf(shift + lean / (1 - bend * lean)), np.float64)
+
+
+def tail_levels(confidence: float) -> Floats:
+    """Lower and upper quantile of a two-sided interval."""
+    return np.array([(1 - confidence) / 2, (1 + confidence) / 2])

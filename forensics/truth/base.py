@@ -115,6 +115,7 @@ class MediaBuilder:
     suffix_known: bool = True
     normalised: bool = False
     problems: list[Problem] = field(default_factory=list)
+    _below: int = 0
     _frames: dict[int, bool] = field(default_factory=dict)
     _boxes: list[tuple[int, tuple[float, ...], str, bool, bool]] = field(default_factory=list)
     _spans: list[Span] = field(default_factory=list)
@@ -122,6 +123,10 @@ class MediaBuilder:
     def add_frame(self, index: int, *, ignore: bool = False) -> None:
         """Note that frame `index` was looked at."""
         self._frames[index] = self._frames.get(index, False) or ignore
+
+    def add_all_below(self, count: int) -> None:
+        """Note that the first `count` frames were all looked at."""
+        self._below = max(self._below, count)
 
     def add_box(
         self,
@@ -153,13 +158,15 @@ class MediaBuilder:
 
     def build(self) -> MediaTruth:
         """Return the collected labels, frames ascending and boxes by frame in written order."""
-        frames = sorted(self._frames)
+        single = np.array(sorted(self._frames), np.int64)
+        frames = np.union1d(np.arange(self._below, dtype=np.int64), single)
+        ignored = [index for index, ignore in self._frames.items() if ignore]
         boxes = sorted(self._boxes, key=lambda box: box[0])
         return MediaTruth(
             name=self.name,
             source=self.source,
-            frames=np.array(frames, np.int64),
-            ignored=np.array([self._frames[index] for index in frames], np.bool_),
+            frames=frames,
+            ignored=np.isin(frames, np.array(ignored, np.int64)),
             boxes=Boxes(
                 frame_index=np.array([box[0] for box in boxes], np.int64),
                 xyxy=np.array([box[1] for box in boxes], np.float64).reshape(-1, 4),

@@ -16,6 +16,7 @@ from forensics.truth.yolo import class_names, looks_like_yolo, read_yolo
 FORMATS = ("coco", "yolo", "mot", "spans")
 _SUFFIXES = {"coco": (".json",), "yolo": (".txt",), "mot": (".txt",), "spans": (".csv", ".json")}
 _CANDIDATES = (".json", ".csv", ".txt")
+_PROSE = ("README", "LICENSE", "COPYING", "COPYRIGHT", "NOTICE", "SOURCE", "CHANGELOG")
 _CLASS_FILES = frozenset({"classes.txt", "data.yaml", "data.yml", "dataset.yaml", "obj.names"})
 
 
@@ -117,6 +118,8 @@ def _json_format(path: Path, shown: str) -> str | None:
 def _text_format(path: Path, shown: str) -> str | None:
     if path.name.endswith(".mot.txt") or (path.name == "gt.txt" and path.parent.name == "gt"):
         return "mot"
+    if path.stem.upper().startswith(_PROSE):
+        return None
     if "labels" in path.parts[:-1]:
         return "yolo"
     try:

@@ -22,7 +22,7 @@ CLASS_NAMES = (
     *("static person", "distractor", "occluder", "occluder on the ground", "occluder full"),
     *("reflection", "crowd"),
 )
-MAX_FRAMES = 50_000_000
+MAX_FRAMES = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,7 @@ def read_mot(path: Path, shown: str) -> Truth:
         )
         labels[label] = None
         last = max(last, frame)
-    for index in range(last):
-        builder.add_frame(index)
+    builder.add_all_below(last)
     return Truth(
         media=(builder.build(),),
         classes=tuple(labels),

@@ -291,3 +291,17 @@ def test_a_given_format_is_held_to(tmp_path: Path) -> None:
         load_truth([path], "spans")
     with pytest.raises(TruthError, match="unknown truth format"):
         load_truth([path], "xml")
+
+
+def test_prose_in_a_folder_of_labels_is_no_label(tmp_path: Path) -> None:
+    write(tmp_path, "labels/README.txt", "made by hand")
+    write(tmp_path, "labels/a.txt", "0 0.5 0.5 0.2 0.2")
+    assert load_truth([tmp_path / "labels"]).skipped == ("README.txt",)
+    write(tmp_path, "labels/b.txt", "made by hand")
+    with pytest.raises(TruthError, match=r"b\.txt:1"):
+        load_truth([tmp_path / "labels"])
+
+
+def test_a_mot_row_far_out_costs_no_memory(tmp_path: Path) -> None:
+    media = load_truth([write(tmp_path, "clip.mot.txt", "3000000,1,1,1,5,5")]).media[0]
+    assert len(media.frames) == 3_000_000 and not media.ignored.any()

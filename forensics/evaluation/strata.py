@@ -1,0 +1,96 @@
+"""The same counts in parts of the footage: by camera, by object height, by suspect frames.
+
+Objects: recall of boxes by height in source pixels. A truth box outside a stratum is ignored
+there; false boxes are not divided by height, as they have no object. Cells with few incidents or
+boxes are marked: their intervals are too wide to rank by.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forensics.evaluation.align import NEGATIVE, POSITIVE
+from forensics.evaluation.classes import TARGET
+from forensics.evaluation.events import NO_SCORE, frame_scores
+from forensics.evaluation.levels import ARMS, CASCADE, ArmCounts, count_arm
+from forensics.evaluation.match import match
+from forensics.evaluation.prepare import Prepared
+from forensics.evaluation.rates import wilson
+from forensics.types import OperatingPoint
+
+HEIGHT_EDGES = (0, 12, 24, 48, np.inf)
+FEW = 10
+
+
+def strata(prepared: Prepared, point: OperatingPoint) -> pd.DataFrame:
+    """Rows of `arm`, `stratum`, `part`, `hits`, `total`, `value`, `low`, `high`, `few`.
+
+    Strata: `object height px` (truth boxes found), `camera` and `suspect frames` (frame recall,
+    and false alarm frames per million as `false alarms by ...`). Wilson limits, pooled: they
+    compare parts of these cameras, and say nothing on others.
+    """
+    rows: list[dict[str, Any]] = []
+    for arm in ARMS:
+        if arm == CASCADE and point.classifier is None:
+            continue
+        counts = count_arm(prepared, point, arm)
+        rows += _by_height(prepared, counts, arm)
+        rows += _by_camera(prepared, counts, arm)
+        rows += _by_suspect(prepared, counts, arm)
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+_COLUMNS = ["arm", "stratum", "part", "hits", "total", "value", "low", "high", "few"]
+
+
+def _row(arm: str, stratum: str, part: str, hits: int, total: int) -> dict[str, Any]:
+    low, high = wilson(hits, total) if total else (np.nan, np.nan)
+    value = hits / total if total else np.nan
+    values = (arm, stratum, part, hits, total, value, low, high, total < FEW)
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _by_height(prepared: Prepared, counts: ArmCounts, arm: str) -> list[dict[str, Any]]:
+    boxes = prepared.labels.boxes
+    _, taken = match(prepared.pairs, counts.alive)
+    found = np.zeros(len(boxes.kind), np.bool_)
+    found[taken[taken >= 0]] = True
+    height = boxes.xyxy[:, 3] - boxes.xyxy[:, 1]
+    rows = []
+    for low, high in zip(HEIGHT_EDGES[:-1], HEIGHT_EDGES[1:], strict=True):
+        here = (boxes.kind == TARGET) & (height >= low) & (height < high)
+        name = f"{low:g}-{high:g}" if np.isfinite(high) else f">= {low:g}"
+        hits = int((found & here).sum())
+        rows.append(_row(arm, "object height px", name, hits, int(here.sum())))
+    return rows
+
+
+def _by_camera(prepared: Prepared, counts: ArmCounts, arm: str) -> list[dict[str, Any]]:
+    log, ledger = prepared.log, prepared.ledger
+    rows = []
+    for number, name in enumerate(log.camera_names):
+        here = log.camera == number
+        positive, negative = int(ledger.positive[here].sum()), int(ledger.negative[here].sum())
+        if positive:
+            rows.append(_row(arm, "camera", name, int(counts.frame.tp[here].sum()), positive))
+        if negative:
+            false = int(counts.frame.fp[here].sum())
+            rows.append(_row(arm, "false alarms by camera", name, false, negative))
+    return rows
+
+
+def _by_suspect(prepared: Prepared, counts: ArmCounts, arm: str) -> list[dict[str, Any]]:
+    log, label = prepared.log, prepared.labels.frame
+    alert = frame_scores(log, counts.alive & prepared.alarming) > NO_SCORE
+    rows = []
+    for part, here in (("suspect", log.suspect), ("sound", ~log.suspect)):
+        for stratum, wanted in (
+            ("suspect frames", POSITIVE),
+            ("false alarms by suspect frames", NEGATIVE),
+        ):
+            frames = log.ok & here & (label == wanted)
+            rows.append(_row(arm, stratum, part, int((alert & frames).sum()), int(frames.sum())))
+    return rows
