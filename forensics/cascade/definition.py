@@ -66,10 +66,11 @@ class ClassifierSpec:
 
 @dataclass(frozen=True, slots=True)
 class EventRule:
-    """How alarm frames become alerts: merged over gaps up to `gap_s`, kept from `min_hits` on."""
+    """How alarm frames become alerts: merged over gaps to `gap_s`, confirmed by k of n frames."""
 
     gap_s: float
-    min_hits: int
+    confirm_hits: int
+    confirm_frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,9 @@ class _Table:
             classifier=classifier,
             operating_point=OperatingPoint(point.fraction("detector"), threshold),
             chosen_how=point.text("chosen"),
-            events=EventRule(events.number("gap_s"), int(events.number("min_hits"))),
+            events=EventRule(
+                events.number("gap_s"), events.size("confirm_hits"), events.size("confirm_frames")
+            ),
             sha256=sha256,
         )
 

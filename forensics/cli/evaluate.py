@@ -9,7 +9,7 @@ import click
 
 from forensics.errors import ForensicsError
 from forensics.evaluation.evaluate import evaluate
-from forensics.evaluation.rules import UNLABELLED, Rules, run_operating_point
+from forensics.evaluation.rules import UNLABELLED, run_operating_point, run_rules
 from forensics.evaluation.text import render
 from forensics.runlog.reader import open_run
 from forensics.truth.load import FORMATS, load_truth
@@ -32,7 +32,11 @@ def _class_map(_: click.Context, __: click.Parameter, given: tuple[str, ...]) ->
     return {old.strip(): new.strip() for old, _equals, new in pairs}
 
 
-def _confirm(_: click.Context, __: click.Parameter, given: str) -> tuple[int, int]:
+def _confirm(
+    _: click.Context, __: click.Parameter, given: str | None
+) -> tuple[int | None, int | None]:
+    if given is None:
+        return None, None
     hits, _slash, frames = given.partition("/")
     if not (hits.isdigit() and frames.isdigit() and 1 <= int(hits) <= int(frames)):
         raise click.BadParameter("write k/n with 1 <= k <= n, such as 3/5")
@@ -67,7 +71,7 @@ def _confirm(_: click.Context, __: click.Parameter, given: str) -> tuple[int, in
 @click.option("--detector-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
 @click.option("--classifier-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
 @click.option("--iou", type=float, default=0.5, show_default=True, help="Least overlap of a hit.")
-@click.option("--gap", type=float, default=5.0, show_default=True, help="Seconds between alerts.")
+@click.option("--gap", type=float, help="Seconds between alerts. Default: as the cascade says.")
 @click.option(
     "--collar",
     type=float,
@@ -77,11 +81,9 @@ def _confirm(_: click.Context, __: click.Parameter, given: str) -> tuple[int, in
 )
 @click.option(
     "--confirm",
-    default="1/1",
-    show_default=True,
     callback=_confirm,
     metavar="K/N",
-    help="An alarm needs K of the last N processed frames (event level).",
+    help="An alert needs K of the last N processed frames. Default: as the cascade says.",
 )
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file.")
@@ -94,9 +96,9 @@ def evaluate_command(  # noqa: PLR0913, PLR0917 - one per option
     detector_threshold: float | None,
     classifier_threshold: float | None,
     iou: float,
-    gap: float,
+    gap: float | None,
     collar: float,
-    confirm: tuple[int, int],
+    confirm: tuple[int | None, int | None],
     style: str,
     out: Path | None,
 ) -> None:
@@ -111,7 +113,8 @@ def evaluate_command(  # noqa: PLR0913, PLR0917 - one per option
         scanned.detector if detector_threshold is None else detector_threshold,
         scanned.classifier if classifier_threshold is None else classifier_threshold,
     )
-    rules = Rules(
+    rules = run_rules(
+        tables,
         iou=iou,
         gap_s=gap,
         collar_s=collar,

@@ -11,7 +11,7 @@ from forensics.evaluation.events import Incidents, Timeline, build_timeline
 from forensics.evaluation.ledger import Ledger, count_frames
 from forensics.evaluation.log import Bools, Log, read_log
 from forensics.evaluation.match import Pairs, alarming, find_pairs
-from forensics.evaluation.rules import Rules, known_classes, target_classes
+from forensics.evaluation.rules import Rules, known_classes, run_rules, target_classes
 from forensics.runlog.reader import RunTables
 from forensics.truth.base import Truth
 
@@ -34,7 +34,7 @@ class Prepared:
 
 def prepare(run: RunTables, truth: Truth | None, rules: Rules | None = None) -> Prepared:
     """Join `truth` to `run`; without truth every frame is unlabelled."""
-    rules = rules or Rules()
+    rules = rules or run_rules(run)
     log = read_log(run)
     if truth is None:
         labels = _no_labels(log)

@@ -67,6 +67,12 @@ class Rules:
         }
 
 
+def run_rules(run: RunTables, **given: Any) -> Rules:
+    """The rules that go with a run: its cascade's event rule, and what is `given` and not None."""
+    events = run.manifest.get("events", {})
+    return Rules(**{**events, **{name: v for name, v in given.items() if v is not None}})
+
+
 def run_operating_point(run: RunTables) -> OperatingPoint:
     """The thresholds that the scan ran with."""
     thresholds = run.manifest["thresholds"]

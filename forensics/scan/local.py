@@ -7,7 +7,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +24,12 @@ from forensics.runlog.verify import SUMS_NAME
 from forensics.runlog.writer import write_json
 from forensics.scan.events import FileDone, FileHashed, Frames, SegmentDone, SegmentDropped
 from forensics.scan.feed import Feed
-from forensics.scan.finish import write_sums, write_tables
+from forensics.scan.finish import (
+    planned_rows,
+    remove_uncommitted,
+    write_sums,
+    write_tables,
+)
 from forensics.scan.recorder import Recorder
 from forensics.scan.settings import OpenCascade, ScanSettings, open_cascade
 from forensics.types import InputFile, Status
@@ -71,8 +76,11 @@ def scan(
     KeyboardInterrupt ends the scan after the last committed segment; the state is saved and
     the result says `interrupted`. Raises ForensicsError when nothing more can be done.
     """
-    with _locked(folder, overwrite=overwrite):
-        return _Scan(tuple(inputs), base, folder, settings, progress, list(argv)).run()
+    with _locked(folder):
+        opened = open_cascade(settings)
+        if overwrite:  # not before all else is known to be in order
+            _clear(folder)
+        return _Scan(tuple(inputs), base, folder, settings, progress, list(argv)).run(opened)
 
 
 class _Scan:
@@ -94,21 +102,15 @@ class _Scan:
         self._frames = 0
         self._manifest: dict[str, Any] = {}
 
-    def run(self) -> ScanResult:
+    def run(self, opened: OpenCascade) -> ScanResult:
         started = time.monotonic()
-        opened = open_cascade(self._settings)
         ledger = Ledger(self._folder, self._settings.config_hash())
-        interrupted = False
         try:
-            (self._folder / SUMS_NAME).unlink(missing_ok=True)
-            self._begin(opened)
-            try:
-                self._work(ledger, opened)
-            except KeyboardInterrupt:
-                interrupted = True
-            except ForensicsError:
-                self._finish(ledger, "aborted", started)
-                raise
+            first = self._first_start()
+            with closing(Feed(self._inputs, ledger, self._settings)) as feed:
+                # From here on the run is known to be ours to go on with.
+                self._begin(ledger, opened, first)
+                interrupted = self._work_until_stopped(ledger, opened, feed, started)
             status = "partial" if interrupted else "complete"
             media = self._finish(ledger, status, started)
         finally:
@@ -117,14 +119,41 @@ class _Scan:
         elapsed_s = time.monotonic() - started
         return ScanResult(self._folder, media, self._frames, elapsed_s, interrupted)
 
-    def _begin(self, opened: OpenCascade) -> None:
-        path = self._folder / MANIFEST_NAME
-        first = read_manifest(self._folder)["started_utc"] if path.exists() else utc_now()
+    def _first_start(self) -> str:
+        """When the run was begun. Raises RunLogError when it is about other footage."""
+        if not (self._folder / MANIFEST_NAME).exists():
+            return utc_now()
+        manifest = read_manifest(self._folder)
+        if manifest.get("base") != str(self._base):
+            raise RunLogError(
+                f"{self._folder} was made from {manifest.get('base')}, not from {self._base}; "
+                "choose another --out"
+            )
+        return str(manifest.get("started_utc"))
+
+    def _begin(self, ledger: Ledger, opened: OpenCascade, first: str) -> None:
+        (self._folder / SUMS_NAME).unlink(missing_ok=True)
         self._manifest = _describe(self._settings, opened, self._base, self._argv)
         self._manifest |= {"started_utc": first, "ended_utc": None, "status": "partial"}
         write_manifest(self._folder, self._manifest)
+        ledger.plan_media(planned_rows(self._inputs))
+
+    def _work_until_stopped(
+        self, ledger: Ledger, opened: OpenCascade, feed: Feed, started: float
+    ) -> bool:
+        """Scan; True when Ctrl-C ended it. After an error the state is saved as well."""
+        try:
+            self._work(ledger, opened, feed)
+        except KeyboardInterrupt:
+            return True
+        except ForensicsError:
+            with suppress(ForensicsError):  # a full disk: the first error says it
+                self._finish(ledger, "aborted", started)
+            raise
+        return False
 
     def _finish(self, ledger: Ledger, status: str, started: float) -> list[dict[str, Any]]:
+        remove_uncommitted(self._folder, ledger)
         media = write_tables(self._folder, ledger, self._inputs)
         self._manifest |= {"ended_utc": utc_now(), "status": status}
         write_manifest(self._folder, self._manifest)
@@ -133,31 +162,30 @@ class _Scan:
         write_json(facts, self._folder / "timings.json")
         return media
 
-    def _work(self, ledger: Ledger, opened: OpenCascade) -> None:
+    def _work(self, ledger: Ledger, opened: OpenCascade, feed: Feed) -> None:
         recorder = Recorder(
             self._folder,
             ledger,
             detector_classes=self._settings.cascade.detector.classes,
             classifier_classes=self._settings.classes,
         )
-        with closing(Feed(self._inputs, ledger, self._settings)) as feed:
-            for token, results in opened.pipeline.run(feed.items()):
-                if isinstance(token, Frames):
-                    recorder.add(results, token.media_ids, stills=token.stills)
-                    for frame in token.held:
-                        token.reader.release(frame)
-                    self._frames += len(results)
-                    self._progress.frames(len(results))
-                elif isinstance(token, FileHashed):
-                    ledger.put_hash(token.path, token.size_bytes, token.mtime_ns, token.sha256)
-                elif isinstance(token, SegmentDone):
-                    recorder.commit(token)
-                    self._progress.segment(token.footage_s)
-                elif isinstance(token, SegmentDropped):
-                    recorder.drop()
-                elif isinstance(token, FileDone):
-                    ledger.put_media(token.row, done=token.final)
-                    self._progress.file(token.row, token.size_bytes)
+        for token, results in opened.pipeline.run(feed.items()):
+            if isinstance(token, Frames):
+                recorder.add(results, token.media_ids, stills=token.stills)
+                for frame in token.held:
+                    token.reader.release(frame)
+                self._frames += len(results)
+                self._progress.frames(len(results))
+            elif isinstance(token, FileHashed):
+                ledger.put_hash(token.path, token.size_bytes, token.mtime_ns, token.sha256)
+            elif isinstance(token, SegmentDone):
+                recorder.commit(token)
+                self._progress.segment(token.footage_s)
+            elif isinstance(token, SegmentDropped):
+                recorder.drop()
+            elif isinstance(token, FileDone):
+                ledger.put_media(token.row, done=token.final)
+                self._progress.file(token.row, token.size_bytes)
 
 
 def _describe(
@@ -190,6 +218,7 @@ def _describe(
         "events": asdict(cascade.events),
         "sampling": asdict(settings.sampling),
         "imgsz": settings.imgsz,
+        "max_detections": settings.max_detections,
         "segment_s": settings.segment_s,
         "versions": _versions(),
     }
@@ -209,7 +238,7 @@ def _version(name: str) -> str:
 
 
 @contextmanager
-def _locked(folder: Path, *, overwrite: bool) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Make the run folder and hold it alone. Raises RunLogError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -224,8 +253,6 @@ def _locked(folder: Path, *, overwrite: bool) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RunLogError(f"another scan is writing {folder}; wait for it to end") from error
-        if overwrite:
-            _clear(folder)
         yield
 
 
@@ -233,6 +260,6 @@ def _clear(folder: Path) -> None:
     """Remove a run's own files, and nothing else."""
     for name in ("frames", "detections", "evidence"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for pattern in (f"{LEDGER_NAME}*", MANIFEST_NAME, "*.parquet", "timings.json", SUMS_NAME):
-        for path in folder.glob(pattern):
-            path.unlink()
+    tables = (MANIFEST_NAME, "media.parquet", "coverage.parquet", "timings.json", SUMS_NAME)
+    for name in (*tables, f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm", LEDGER_NAME):
+        (folder / name).unlink(missing_ok=True)
