@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -31,11 +32,11 @@ def model_for(engine: str, folder: Path) -> Path:
 def main() -> None:
     """Print {"frames_per_s": ...}; the first frames (loading, warm-up) are not counted."""
     clip, engine = sys.argv[1], sys.argv[2]
-    import torch
-    from ultralytics import YOLO
-
-    torch.set_num_threads(torch.get_num_threads())
     with tempfile.TemporaryDirectory() as folder:
+        # Its settings belong to this run, and it must install nothing.
+        os.environ |= {"YOLO_CONFIG_DIR": folder, "YOLO_AUTOINSTALL": "false"}
+        from ultralytics import YOLO
+
         model = YOLO(str(model_for(engine, Path(folder))), task="detect")
         results = model.predict(clip, stream=True, imgsz=640, rect=False, conf=0.05, verbose=False)
         count, started = 0, 0.0

@@ -1,0 +1,23 @@
+"""The benchmark page says what the figures kept beside it say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+
+from bench.__main__ import page
+
+REPORTS = Path(__file__).parents[1] / "reports"
+
+
+def test_page_is_made_from_the_figures() -> None:
+    figures = json.loads((REPORTS / "benchmarks.json").read_text())
+    assert (REPORTS / "benchmarks.md").read_text() == page(figures)
+
+
+def test_medians_are_those_of_the_rounds() -> None:
+    figures = json.loads((REPORTS / "benchmarks.json").read_text())
+    for name, values in figures["rounds"].items():
+        assert figures["median_frames_per_s"][name] == median(values)
+        assert len(values) >= 5

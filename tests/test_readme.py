@@ -1,0 +1,94 @@
+"""The README's examples run as written, in order, on the bundled sample."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line[2:] for line in README.splitlines() if line.startswith("$ forensics ")]
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """Every command of the README, run in one folder where `footage` is the sample."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "footage").symlink_to(ROOT / "datasets" / "sample")
+    environment = os.environ | {"COLUMNS": "120"}
+    results = {}
+    for command in COMMANDS:
+        results[command] = subprocess.run(
+            [sys.executable, "-m", "forensics.cli.main", *shlex.split(command)[1:]],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    results["folder"] = subprocess.CompletedProcess(str(folder), 0)
+    return results
+
+
+def test_commands_are_found() -> None:
+    assert len(COMMANDS) >= 8
+    assert PYTHON
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_runs(
+    command: str, examples: dict[str, subprocess.CompletedProcess[str]]
+) -> None:
+    done = examples[command]
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or "--out" in command
+
+
+def test_python_runs(examples: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    folder = str(examples["folder"].args)
+    for code in PYTHON:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "detector_score" in done.stdout
+
+
+def test_sample_figures(
+    examples: dict[str, subprocess.CompletedProcess[str]], update_goldens: bool
+) -> None:
+    """Both arms' counts on the sample are those kept, within what other CPUs may change."""
+    folder = Path(str(examples["folder"].args))
+    result = json.loads((folder / "result.json").read_text())
+    counts = {
+        f"{arm} {level} {name}": result["arms"][arm][level][name]
+        for arm in ("detector", "cascade")
+        for level, names in {"box": ("tp", "fp", "fn"), "frame": ("tp", "fp", "fn", "tn")}.items()
+        for name in names
+    }
+    golden = ROOT / "tests" / "golden" / "sample.json"
+    if update_goldens:
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(json.dumps(counts, indent=1) + "\n")
+    kept = json.loads(golden.read_text())
+    assert counts.keys() == kept.keys()
+    for name, value in counts.items():
+        assert abs(value - kept[name]) <= max(3, 0.02 * kept[name]), name
+    assert sum(counts[f"cascade frame {n}"] for n in ("tp", "fp", "fn", "tn")) == 1168
+
+
+def test_report_pages(examples: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    folder = Path(str(examples["folder"].args))
+    judged = (folder / "report.html").read_text()
+    assert "planted" in judged
+    assert len(judged) < 15_000_000
+    blind = (folder / "incidents.html").read_text()
+    assert "no proof" in blind or "not proof" in blind
