@@ -15,11 +15,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line[2:] for line in README.splitlines() if line.startswith("$ forensics ")]
+Examples = dict[str, "subprocess.CompletedProcess[str]"]
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture(scope="session")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
     """Every command of the README, run in one folder where `footage` is the sample."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "footage").symlink_to(ROOT / "datasets" / "sample")
@@ -44,15 +45,13 @@ def test_commands_are_found() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command_runs(
-    command: str, examples: dict[str, subprocess.CompletedProcess[str]]
-) -> None:
+def test_command_runs(command: str, examples: Examples) -> None:
     done = examples[command]
     assert done.returncode == 0, done.stderr
     assert done.stdout or "--out" in command
 
 
-def test_python_runs(examples: dict[str, subprocess.CompletedProcess[str]]) -> None:
+def test_python_runs(examples: Examples) -> None:
     folder = str(examples["folder"].args)
     for code in PYTHON:
         done = subprocess.run(
@@ -62,9 +61,7 @@ def test_python_runs(examples: dict[str, subprocess.CompletedProcess[str]]) -> N
         assert "detector_score" in done.stdout
 
 
-def test_sample_figures(
-    examples: dict[str, subprocess.CompletedProcess[str]], update_goldens: bool
-) -> None:
+def test_sample_figures(examples: Examples, update_goldens: bool) -> None:
     """Both arms' counts on the sample are those kept, within what other CPUs may change."""
     folder = Path(str(examples["folder"].args))
     result = json.loads((folder / "result.json").read_text())
@@ -85,7 +82,7 @@ def test_sample_figures(
     assert sum(counts[f"cascade frame {n}"] for n in ("tp", "fp", "fn", "tn")) == 1168
 
 
-def test_report_pages(examples: dict[str, subprocess.CompletedProcess[str]]) -> None:
+def test_report_pages(examples: Examples) -> None:
     folder = Path(str(examples["folder"].args))
     judged = (folder / "report.html").read_text()
     assert "planted" in judged

@@ -6,7 +6,7 @@ import numpy as np
 
 from forensics.backends import Engine
 from forensics.cascade.definition import ClassifierSpec
-from forensics.errors import BackendError
+from forensics.errors import CascadeError
 from forensics.types import FloatArray, ImageArray
 
 
@@ -22,7 +22,7 @@ class Classifier:
         """uint8 (n, imgsz, imgsz, 3) -> softmax float32 (n, classes)."""
         logits = self.engine.infer(crops)
         if logits.ndim != 2 or logits.shape[1] != len(self.spec.classes):
-            raise BackendError(
+            raise CascadeError(
                 f"classifier output has shape {logits.shape}, not (n, {len(self.spec.classes)}): "
                 "the class count in cascade.toml does not fit the model"
             )

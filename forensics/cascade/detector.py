@@ -9,7 +9,7 @@ import numpy as np
 from forensics.backends import Engine
 from forensics.boxes import Letterbox, nms
 from forensics.cascade.definition import DetectorSpec
-from forensics.errors import BackendError
+from forensics.errors import CascadeError
 from forensics.types import Detections, FloatArray, ImageArray
 
 # Greedy NMS is prefix-stable in the score, so this cap cannot change a box above it.
@@ -30,7 +30,7 @@ class Detector:
         raw = self.engine.infer(views)
         wanted = 4 + len(self._spec.classes)
         if raw.ndim != 3 or raw.shape[1] != wanted:
-            raise BackendError(
+            raise CascadeError(
                 f"detector output has shape {raw.shape}, not (n, {wanted}, anchors): the class "
                 "count in cascade.toml does not fit the model"
             )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from importlib import metadata
 from typing import Any
 
+import numpy as np
+
 import forensics
-from forensics.backends import Engine, open_engine
+from forensics.backends import BACKENDS, Engine, open_engine, resolve_backend
 from forensics.cascade.classifier import Classifier
-from forensics.cascade.definition import CascadeDefinition, summary_hash
+from forensics.cascade.definition import CascadeDefinition, load_cascade, summary_hash
 from forensics.cascade.detector import Detector
 from forensics.cascade.pipeline import Pipeline
 from forensics.errors import CascadeError
@@ -16,7 +19,9 @@ from forensics.footage.protocol import Sampling
 from forensics.footage.reader import DEFAULT_MAX_PIXELS, SILENCE_S
 from forensics.runlog.manifest import config_hash
 from forensics.runlog.schemas import SCHEMA_VERSION
+from forensics.types import ImageArray
 
+LIBRARIES = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "pyarrow")
 DEFAULT_BATCH = 8
 DEFAULT_SEGMENT_S = 60.0
 
@@ -79,8 +84,17 @@ class ScanSettings:
                 "time_step_s": self.sampling.time_step_s,
                 "segment_s": self.segment_s,
                 "max_pixels": self.max_pixels,
+                "libraries": self._libraries(),
             }
         )
+
+    def _libraries(self) -> dict[str, str]:
+        """Versions of what computes scores and writes parts: other ones may differ in a bit."""
+        return {
+            name: version
+            for name, version in library_versions().items()
+            if name not in BACKENDS or name == self.backend
+        }
 
     def thresholds(self) -> dict[str, float | None]:
         """The four thresholds, as run.json keeps them."""
@@ -91,6 +105,36 @@ class ScanSettings:
             "detector": point.detector,
             "classifier": None if self.detector_only else point.classifier,
         }
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that a scan runs on, as installed."""
+    return {name: _version(name) for name in LIBRARIES}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def default_settings(cascade: str = "handgun", backend: str = "auto") -> ScanSettings:
+    """Settings of an evaluation scan, as the cascade says: the gate equals the floor.
+
+    Raises CascadeError or BackendError.
+    """
+    definition = load_cascade(cascade)
+    name, why = resolve_backend(backend)
+    return ScanSettings(
+        cascade=definition,
+        backend=name,
+        backend_why=why,
+        floor=definition.detector.floor,
+        gate=definition.detector.floor,
+        imgsz=definition.detector.imgsz,
+        max_detections=definition.detector.max_detections,
+    )
 
 
 @dataclass(frozen=True)
@@ -114,6 +158,8 @@ def open_cascade(settings: ScanSettings) -> OpenCascade:
         spec.normalisation,
         threads=settings.threads,
     )
+    detector = Detector(engine, spec, settings.floor)
+    detector.infer(_nothing(spec.imgsz))  # a class count that does not fit shows here, not later
     engines, models = [engine], [_model("detector", reference.path, reference.sha256)]
     classifier = None
     second = settings.cascade.classifier
@@ -126,12 +172,15 @@ def open_cascade(settings: ScanSettings) -> OpenCascade:
             threads=settings.threads,
         )
         classifier = Classifier(other, second)
+        classifier.probabilities(_nothing(second.imgsz))
         engines.append(other)
         models.append(_model("classifier", reference.path, reference.sha256))
-    pipeline = Pipeline(
-        Detector(engine, spec, settings.floor), classifier, imgsz=spec.imgsz, gate=settings.gate
-    )
+    pipeline = Pipeline(detector, classifier, imgsz=spec.imgsz, gate=settings.gate)
     return OpenCascade(pipeline, tuple(engines), tuple(models))
+
+
+def _nothing(imgsz: int) -> ImageArray:
+    return np.zeros((1, imgsz, imgsz, 3), np.uint8)
 
 
 def _model(stage: str, path: Any, sha256: str) -> dict[str, Any]:

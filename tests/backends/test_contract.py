@@ -1,0 +1,154 @@
+"""One suite that every engine must pass, on the real bundled networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forensics.backends import Engine, Model, available_backends, open_engine, resolve_backend
+from forensics.backends.base import BACKENDS, EXTERNAL_DATA
+from forensics.cascade.definition import load_cascade
+from forensics.errors import BackendError
+
+CASCADE = load_cascade("handgun")
+assert CASCADE.classifier is not None
+SPECS: dict[str, Any] = {"detector": CASCADE.detector, "classifier": CASCADE.classifier}
+SIZES = {"detector": 160, "classifier": 224}
+# Sums in another order; scores are compared, boxes are in pixels of a 160-pixel input.
+TOLERANCE = {"detector": 2e-2, "classifier": 2e-3}
+
+
+def load(stage: str) -> Model:
+    return SPECS[stage].files["fp32"].load("fp32", SIZES[stage])
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    version = available_backends()[request.param]
+    if version.startswith("not available"):
+        pytest.skip(f"{request.param}: {version}")
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=["detector", "classifier"])
+def stage(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def engine(backend: str, stage: str) -> Engine:
+    return open_engine(backend, load(stage), SPECS[stage].normalisation)
+
+
+@pytest.fixture(scope="module")
+def images(stage: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    random = np.random.default_rng(3)
+    coarse = random.integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    size = SIZES[stage]
+    return np.ascontiguousarray(np.repeat(np.repeat(coarse, size // 8, 1), size // 8, 2))
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_any_batch_size(engine: Engine, images: Any, n: int) -> None:
+    result = engine.infer(images[:n])
+    assert result.shape[0] == n
+    assert result.dtype == np.float32
+    assert result.shape[1:] == engine.infer(images).shape[1:]
+    assert np.isfinite(result).all()
+
+
+def test_repeats_to_the_bit(engine: Engine, images: Any) -> None:
+    np.testing.assert_array_equal(engine.infer(images), engine.infer(images))
+
+
+def test_does_not_depend_on_the_batch(engine: Engine, images: Any) -> None:
+    together = engine.infer(images)
+    for number in range(len(images)):
+        np.testing.assert_array_equal(engine.infer(images[[number]])[0], together[number])
+    np.testing.assert_array_equal(engine.infer(images[::-1]), together[::-1])
+
+
+def test_results_are_not_reused(engine: Engine, images: Any) -> None:
+    first = engine.infer(images[:1])
+    kept = first.copy()
+    engine.infer(images[1:2])
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_agrees_with_the_reference(engine: Engine, images: Any, stage: str) -> None:
+    reference = open_engine("onnxruntime", load(stage), SPECS[stage].normalisation)
+    np.testing.assert_allclose(
+        engine.infer(images), reference.infer(images), atol=TOLERANCE[stage], rtol=1e-3
+    )
+
+
+def test_reads_red_green_blue(engine: Engine, images: Any, stage: str) -> None:
+    assert not np.array_equal(engine.infer(images[:1]), engine.infer(images[:1, ..., ::-1].copy()))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_do_not_change_scores(backend: str, stage: str, images: Any, threads: int) -> None:
+    one = open_engine(backend, load(stage), SPECS[stage].normalisation, threads=threads)
+    other = open_engine(backend, load(stage), SPECS[stage].normalisation, threads=1)
+    np.testing.assert_allclose(one.infer(images[:2]), other.infer(images[:2]), atol=1e-3)
+
+
+@pytest.mark.parametrize("wrong", ["dtype", "size", "rank"])
+def test_wrong_images(engine: Engine, images: Any, wrong: str) -> None:
+    bad = {
+        "dtype": images.astype(np.float32),
+        "size": images[:, :-8],
+        "rank": images[0],
+    }[wrong]
+    with pytest.raises(BackendError, match="uint8"):
+        engine.infer(bad)
+
+
+def test_provenance(engine: Engine, backend: str, stage: str) -> None:
+    facts = engine.provenance
+    assert facts.backend == backend
+    assert facts.model_sha256 == SPECS[stage].files["fp32"].sha256
+    assert facts.version
+
+
+def test_corrupt_model(backend: str, stage: str) -> None:
+    model = load(stage)
+    broken = Model(model.name, model.data[:5000], "0" * 64, "fp32", model.imgsz)
+    with pytest.raises(BackendError, match=r"cannot run detector|cannot run classifier"):
+        open_engine(backend, broken, SPECS[stage].normalisation)
+
+
+def test_pickles_and_outside_weights_are_refused(tmp_path: Any) -> None:
+    pickle = tmp_path / "model.pt"
+    pickle.write_bytes(b"\x80\x04.")
+    with pytest.raises(BackendError, match="not an .onnx file"):
+        Model.read(pickle, precision="fp32", imgsz=64)
+    outside = tmp_path / "model.onnx"
+    outside.write_bytes(b"..." + EXTERNAL_DATA + b"\x06secret")
+    with pytest.raises(BackendError, match="keeps weights in other files"):
+        Model.read(outside, precision="fp32", imgsz=64)
+    with pytest.raises(BackendError, match="cannot read model"):
+        Model.read(tmp_path / "none.onnx", precision="fp32", imgsz=64)
+
+
+def test_named_backend_never_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKENDS, "openvino", "forensics.backends.not_there")
+    with pytest.raises(BackendError, match="openvino is not available"):
+        resolve_backend("openvino")
+    name, why = resolve_backend("auto")
+    assert name == "onnxruntime"
+    assert "openvino not available" in why
+
+
+def test_no_backend_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in BACKENDS:
+        monkeypatch.setitem(BACKENDS, name, "forensics.backends.not_there")
+    with pytest.raises(BackendError, match="no backend works"):
+        resolve_backend("auto")
+
+
+def test_unknown_backend() -> None:
+    with pytest.raises(BackendError, match="choose one of auto"):
+        resolve_backend("abacus")

@@ -1,0 +1,108 @@
+"""`cascade.toml`: every fault is one line that names the key."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from forensics.cascade.definition import ZOO, bundled_cascades, load_cascade
+from forensics.errors import BackendError, CascadeError
+from forensics.scan.settings import default_settings, open_cascade
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ZOO / "handgun", tmp_path / "mine"))
+
+
+def edit(folder: Path, old: str, new: str) -> str:
+    path = folder / "cascade.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return str(folder)
+
+
+def test_bundled_cascades_load_and_their_hashes_hold() -> None:
+    assert "handgun" in bundled_cascades()
+    for name in bundled_cascades():
+        cascade = load_cascade(name)
+        for reference in cascade.detector.files.values():
+            assert reference.load("fp32", cascade.detector.imgsz).sha256 == reference.sha256
+        assert (cascade.folder / "card.md").is_file()
+
+
+def test_a_folder_anywhere_is_a_cascade(folder: Path) -> None:
+    mine, bundled = load_cascade(str(folder)), load_cascade("handgun")
+    assert mine.sha256 == bundled.sha256
+    assert mine.target_classes == ("gun",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "handgun"', "name = 3", "name has the wrong type"),
+        ('version = "0.1.0"\n', "", "version is missing"),
+        ("schema = 1", "schema = 99", "schema is not 1"),
+        ("floor = 0.05", "floor = 5", "floor is not between 0 and 1"),
+        ("floor = 0.05", "floor = true", "floor has the wrong type"),
+        ('candidates = ["gun"]', 'candidates = ["knife"]', "candidates names"),
+        ('targets = ["gun"]', 'targets = ["knife"]', "targets names"),
+        ('classes = ["gun"]', "classes = []", "classes is empty"),
+        ('colour = "grey"', 'colour = "blue"', "colour is neither"),
+        ("std = [1.0, 1.0, 1.0]", "std = [1.0, 0.0, 1.0]", "std is not positive"),
+        ("std = [1.0, 1.0, 1.0]", "std = [1.0]", "std is not three numbers"),
+        ("imgsz = 640", "imgsz = 0", "imgsz is out of range"),
+        ("detector.fp32.onnx", "../detector.fp32.onnx", "file leaves the cascade's folder"),
+        ("[detector.files.fp32]", "[detector.files.fp16]", "files has no fp32 reference"),
+        ("[events]", "[occasions]", "events is missing"),
+        ("schema = 1", "schema = = 1", "not valid TOML"),
+    ],
+)
+def test_a_fault_names_the_key(folder: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(CascadeError, match=message) as caught:
+        load_cascade(edit(folder, old, new))
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_name_lists_the_bundled() -> None:
+    with pytest.raises(CascadeError, match="bundled: handgun"):
+        load_cascade("sword")
+
+
+def test_folder_without_definition(tmp_path: Path) -> None:
+    with pytest.raises(CascadeError, match="cannot read"):
+        load_cascade(str(tmp_path))
+
+
+def test_another_model_file_is_refused(folder: Path) -> None:
+    model = folder / "detector.fp32.onnx"
+    model.write_bytes(model.read_bytes() + b"\0")
+    with pytest.raises(CascadeError, match="has SHA-256"):
+        open_cascade(default_settings(str(folder)))
+
+
+def test_missing_model_file(folder: Path) -> None:
+    (folder / "classifier.fp32.onnx").unlink()
+    with pytest.raises(BackendError, match=r"cannot read model .*classifier"):
+        open_cascade(default_settings(str(folder)))
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_class_count_must_fit_the_model(folder: Path, backend: str) -> None:
+    cascade = edit(folder, '"bag", "other"]', '"bag"]')
+    with pytest.raises(CascadeError, match="class count"):
+        open_cascade(default_settings(cascade, backend))
+    shutil.copy(ZOO / "handgun" / "cascade.toml", folder)
+    cascade = edit(folder, 'classes = ["gun"]', 'classes = ["gun", "knife"]')
+    with pytest.raises(CascadeError, match="class count"):
+        open_cascade(default_settings(cascade, backend))
+
+
+def test_two_cascades_have_two_hashes(folder: Path) -> None:
+    other = load_cascade(edit(folder, "floor = 0.05", "floor = 0.04"))
+    assert other.sha256 != load_cascade("handgun").sha256
+    settings = default_settings(str(folder))
+    assert settings.config_hash() != default_settings().config_hash()
