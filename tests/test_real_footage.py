@@ -54,9 +54,7 @@ def test_box_counts_equal_pycocotools(
     point = OperatingPoint(detector, 0.5 if classifier is None else classifier)
     ours = evaluate(shop_run, truth, operating_point=point).to_json()["arms"]
     counts = ours["detector" if classifier is None else "cascade"]["box"]
-    assert (counts["tp"], counts["fp"], counts["fn"]) == coco_counts(
-        shop_run, detector, classifier
-    )
+    assert (counts["tp"], counts["fp"], counts["fn"]) == coco_counts(shop_run, detector, classifier)
 
 
 def test_the_scan_finds_something(shop_run: RunTables) -> None:
@@ -65,9 +63,7 @@ def test_the_scan_finds_something(shop_run: RunTables) -> None:
     assert coco_counts(shop_run, 0.05, None)[1] > 0
 
 
-def coco_counts(
-    run: RunTables, detector: float, classifier: float | None
-) -> tuple[int, int, int]:
+def coco_counts(run: RunTables, detector: float, classifier: float | None) -> tuple[int, int, int]:
     """TP, FP, FN at IoU 0.5 by pycocotools, with the survivors given to it."""
     labels = json.loads(LABELS.read_text())
     images = {i["frame_index"]: i["id"] for i in labels["images"] if not i["ignore"]}

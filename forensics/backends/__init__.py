@@ -1,6 +1,7 @@
 """Inference engines, one runtime in each module, opened by name."""
 
 from forensics.backends.base import (
+    BACKENDS,
     Engine,
     Model,
     Normalisation,
@@ -11,6 +12,7 @@ from forensics.backends.base import (
 )
 
 __all__ = [
+    "BACKENDS",
     "Engine",
     "Model",
     "Normalisation",

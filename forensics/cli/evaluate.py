@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from forensics.errors import ForensicsError
+from forensics.cli.options import GivenTruth, emit, truth_options
 from forensics.evaluation.evaluate import evaluate
-from forensics.evaluation.rules import UNLABELLED, run_operating_point, run_rules
+from forensics.evaluation.rules import run_operating_point, run_rules
 from forensics.evaluation.text import render
 from forensics.runlog.reader import open_run
-from forensics.truth.load import FORMATS, load_truth
 from forensics.types import OperatingPoint
 
 EXAMPLES = """
@@ -23,13 +22,6 @@ Examples:
   forensics evaluate RUN --truth data/valid --class-map 1=gun --class-map 0=
   forensics evaluate RUN --truth labels/ --detector-threshold 0.4 --classifier-threshold 0.7
 """
-
-
-def _class_map(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    if any(not old.strip() or not equals for old, equals, _new in pairs):
-        raise click.BadParameter("write TRUTH=RUN, or TRUTH= to drop the class")
-    return {old.strip(): new.strip() for old, _equals, new in pairs}
 
 
 def _confirm(
@@ -45,29 +37,7 @@ def _confirm(
 
 @click.command("evaluate", epilog=EXAMPLES)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--truth",
-    "truth_paths",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    help="Truth file or folder; may be given several times, formats may differ.",
-)
-@click.option("--truth-format", type=click.Choice(FORMATS), help="Instead of telling by content.")
-@click.option(
-    "--class-map",
-    multiple=True,
-    callback=_class_map,
-    metavar="TRUTH=RUN",
-    help="Name a truth class as the run does; nothing after = drops the class. Repeatable.",
-)
-@click.option(
-    "--unlabelled",
-    type=click.Choice(UNLABELLED),
-    default="skip",
-    show_default=True,
-    help="What images and frames without any label are.",
-)
+@truth_options(required=True)
 @click.option("--detector-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
 @click.option("--classifier-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
 @click.option("--iou", type=float, default=0.5, show_default=True, help="Least overlap of a hit.")
@@ -89,10 +59,7 @@ def _confirm(
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file.")
 def evaluate_command(  # noqa: PLR0913, PLR0917 - one per option
     run: Path,
-    truth_paths: tuple[Path, ...],
-    truth_format: str | None,
-    class_map: dict[str, str],
-    unlabelled: str,
+    given: GivenTruth,
     detector_threshold: float | None,
     classifier_threshold: float | None,
     iou: float,
@@ -120,22 +87,11 @@ def evaluate_command(  # noqa: PLR0913, PLR0917 - one per option
         collar_s=collar,
         confirm_hits=confirm[0],
         confirm_frames=confirm[1],
-        unlabelled=unlabelled,
-        class_map=class_map,
+        unlabelled=given.unlabelled,
+        class_map=given.class_map,
     )
-    truth = load_truth(truth_paths, truth_format)
-    result = evaluate(tables, truth, operating_point=point, rules=rules).to_json()
+    result = evaluate(tables, given.load(), operating_point=point, rules=rules).to_json()
     if style == "json":
-        _emit(json.dumps(result, indent=2, allow_nan=False) + "\n", out)
+        emit(json.dumps(result, indent=2, allow_nan=False) + "\n", out)
     else:
-        _emit(render(result), out)
-
-
-def _emit(text: str, out: Path | None) -> None:
-    if out is None:
-        click.echo(text, nl=False)
-    else:
-        try:
-            out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ForensicsError(f"cannot write {out}: {error.strerror}; choose --out") from error
+        emit(render(result), out)

@@ -21,6 +21,8 @@ COMMANDS = {
     "probe": "forensics.cli.probe:probe_command",
     "scan": "forensics.cli.scan:scan_command",
     "evaluate": "forensics.cli.evaluate:evaluate_command",
+    "threshold": "forensics.cli.threshold:threshold_command",
+    "compare": "forensics.cli.compare:compare_command",
     "report": "forensics.cli.report:report_command",
     "verify": "forensics.cli.verify:verify_command",
     "backends": "forensics.cli.info:backends_command",

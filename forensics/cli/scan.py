@@ -5,20 +5,19 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from forensics.backends import resolve_backend
-from forensics.cascade.definition import load_cascade
 from forensics.cli.main import exit_with
 from forensics.cli.output import ScanProgress, stdout
 from forensics.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from forensics.footage.find import common_base, find_inputs
 from forensics.footage.protocol import Sampling
 from forensics.scan.local import ScanResult, scan
-from forensics.scan.settings import DEFAULT_BATCH, ScanSettings
+from forensics.scan.settings import DEFAULT_BATCH, ScanSettings, default_settings
 from forensics.types import InputFile
 
 SHOWN_PROBLEMS = 20
@@ -86,17 +85,14 @@ def settings_from(options: dict[str, Any]) -> ScanSettings:
     """Scan settings from command-line options; what is not given comes from the cascade."""
     if options["frame_sample"] and options["time_sample"]:
         raise click.UsageError("give --frame-sample or --time-sample, not both")
-    cascade = load_cascade(options["cascade"])
-    backend, why = resolve_backend(options["backend"])
-    floor = cascade.detector.floor if options["floor"] is None else options["floor"]
-    return ScanSettings(
-        cascade=cascade,
-        backend=backend,
-        backend_why=why,
+    default = default_settings(options["cascade"], options["backend"])
+    floor = default.floor if options["floor"] is None else options["floor"]
+    return replace(
+        default,
         floor=floor,
-        gate=_gate(options["gate"], floor, cascade.operating_point.detector),
-        imgsz=options["imgsz"] or cascade.detector.imgsz,
-        max_detections=options["max_det"] or cascade.detector.max_detections,
+        gate=_gate(options["gate"], floor, default.cascade.operating_point.detector),
+        imgsz=options["imgsz"] or default.imgsz,
+        max_detections=options["max_det"] or default.max_detections,
         detector_only=options["detector_only"],
         precision=options["precision"],
         sampling=Sampling(options["frame_sample"] or 1, options["time_sample"]),

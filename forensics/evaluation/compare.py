@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from forensics.evaluation.align import FRAME_LABELS, NEGATIVE, POSITIVE
 from forensics.evaluation.events import NO_SCORE, frame_scores
 from forensics.evaluation.levels import CASCADE, DETECTOR, ArmCounts, count_arm
 from forensics.evaluation.log import Bools, Floats, Ints
-from forensics.evaluation.paired import Paired, compare_rates, mcnemar
+from forensics.evaluation.paired import Paired, compare_rates
 from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.result import per_camera
 from forensics.evaluation.rules import check_operating_point
@@ -35,14 +35,17 @@ class Comparison:
     """Side b against side a.
 
     `rates` by name: frame false alarms per million, false alerts per camera-hour, frame recall,
-    incident recall; each a difference and ratio with paired intervals between cameras.
-    `incidents` counts those that both, only one or neither detected, with McNemar's exact test.
-    `disagreements` has one row per evaluated frame on which just one side alarms.
+    incident recall; each a difference and ratio with paired intervals between cameras, and a
+    sign-flip test unless one side's alarms are a subset of the other's.
+    `incidents` counts those that both, only one or neither detected; McNemar's test is fair only
+    at matched false alarms: see `matched`.
+    `disagreements` has one row per evaluated frame on which just one side alarms: which, and
+    whether the alarm is true (`outcome`).
     """
 
     names: tuple[str, str]
     rates: dict[str, Paired]
-    incidents: dict[str, Any]
+    incidents: dict[str, int]
     disagreements: pd.DataFrame
     note: str
 
@@ -62,19 +65,30 @@ def compare(a: Side, b: Side) -> Comparison:
         check_operating_point(side.prepared.run, side.point)
     order = _same_frames(a.prepared, b.prepared)
     one, other = (count_arm(side.prepared, side.point, side.arm) for side in (a, b))
-    shift = _media_order(a.prepared, b.prepared)
+    shift = media_order(a.prepared, b.prepared)
+    rates = _rates(a.prepared, one, other, shift)
     return Comparison(
         names=(a.name, b.name),
-        rates=_rates(a.prepared, one, other, shift),
-        incidents=_incidents(a.prepared, one, b.prepared, other),
-        disagreements=_disagreements(a.prepared, one, b.prepared, other, order),
+        rates=_untested(rates) if is_subset(a, b) else rates,
+        incidents=incident_pairs(a, one, b, other),
+        disagreements=_disagreements(a, one, b, other, order),
         note=_note(a, b),
     )
 
 
-def _note(a: Side, b: Side) -> str:
+def is_subset(a: Side, b: Side) -> bool:
+    """Whether the alarms of one side must be among the other's: then a test shows nothing."""
     same_run = a.prepared is b.prepared and a.point.detector == b.point.detector
-    if same_run and {a.arm, b.arm} == {DETECTOR, CASCADE}:
+    return same_run and {a.arm, b.arm} == {DETECTOR, CASCADE}
+
+
+def _untested(rates: dict[str, Paired]) -> dict[str, Paired]:
+    words = "not tested: one side's alarms are a subset of the other's"
+    return {name: replace(paired, p_value=None, test=words) for name, paired in rates.items()}
+
+
+def _note(a: Side, b: Side) -> str:
+    if is_subset(a, b):
         return (
             "at equal detector thresholds the cascade's alarms are a subset of the detector's: "
             "fewer false alarms and lower recall are no finding; see matched recall"
@@ -107,7 +121,7 @@ def _same_frames(a: Prepared, b: Prepared) -> Ints:
     return np.asarray(joined.sort_values("row_a")["row_b"], np.int64)
 
 
-def _media_order(a: Prepared, b: Prepared) -> Ints:
+def media_order(a: Prepared, b: Prepared) -> Ints:
     """Media number in b of each media of a; files without frames may be in one run only."""
     places = {media_id: number for number, media_id in enumerate(b.log.media_id)}
     return np.array([places.get(media_id, -1) for media_id in a.log.media_id], np.int64)
@@ -142,27 +156,30 @@ def _rates(prepared: Prepared, one: ArmCounts, other: ArmCounts, shift: Ints) ->
     }
 
 
-def _incidents(a: Prepared, one: ArmCounts, b: Prepared, other: ArmCounts) -> dict[str, Any]:
-    def found(p: Prepared, arm: ArmCounts) -> dict[tuple[str, float], bool]:
+def incident_pairs(a: Side, one: ArmCounts, b: Side, other: ArmCounts) -> dict[str, int]:
+    """How many incidents both sides, only one of them, or neither detected."""
+
+    def found(side: Side, arm: ArmCounts) -> dict[tuple[str, float], bool]:
+        p = side.prepared
         keys = zip(p.incidents.media.tolist(), p.incidents.start_s.tolist(), strict=True)
         hit = np.isfinite(arm.alerts.latency_s).tolist()
         return {(p.log.media_id[m], s): h for (m, s), h in zip(keys, hit, strict=True)}
 
     first, second = found(a, one), found(b, other)
     pairs = [(first[key], second.get(key, False)) for key in first]
-    only_a, only_b = pairs.count((True, False)), pairs.count((False, True))
     return {
         "both": pairs.count((True, True)),
-        "only_first": only_a,
-        "only_second": only_b,
+        "only_first": pairs.count((True, False)),
+        "only_second": pairs.count((False, True)),
         "neither": pairs.count((False, False)),
-        "mcnemar_p_value": mcnemar(only_a, only_b),
     }
 
 
 def _disagreements(
-    a: Prepared, one: ArmCounts, b: Prepared, other: ArmCounts, order: Ints
+    first_side: Side, one: ArmCounts, second_side: Side, other: ArmCounts, order: Ints
 ) -> pd.DataFrame:
+    a, b = first_side.prepared, second_side.prepared
+
     def alarms(p: Prepared, arm: ArmCounts) -> Bools:
         return np.asarray(frame_scores(p.log, arm.alive & p.alarming) > NO_SCORE)
 
@@ -180,5 +197,10 @@ def _disagreements(
             "frame_label": np.array(FRAME_LABELS, object)[label[rows]],
             "alarm_first": first[rows],
             "alarm_second": second[rows],
+            "camera_id": np.array(a.log.camera_names, object)[a.log.camera[media]],
+            "alarmed_by": np.where(first[rows], first_side.name, second_side.name).astype(object),
+            "outcome": np.where(label[rows] == POSITIVE, "true alarm", "false alarm").astype(
+                object
+            ),
         }
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from forensics.evaluation.curves import Sweep, at_least, sweep
 from forensics.evaluation.levels import DETECTOR, ArmCounts, count_arm
+from forensics.evaluation.log import Scores
 from forensics.evaluation.prepare import Prepared
 from forensics.types import OperatingPoint
 
@@ -80,7 +81,8 @@ def matched_false_alarms(prepared: Prepared, cascade: ArmCounts) -> dict[str, An
     swept = sweep(prepared, None)
     level, _, total, hit = _recalled(swept, cascade)
     budget = int(cascade.frame.fp.sum())
-    threshold = _threshold_within(prepared, swept, budget)
+    floor = float(prepared.run.manifest["thresholds"]["floor"])
+    threshold = threshold_within(floor, swept.frame_fp, budget)
     if not swept.n_negative:
         return {"level": level, "undefined": "truth has no negative frames",
                 "detector_threshold": None, "detector": None, "cascade": None,
@@ -103,12 +105,11 @@ def _recalled(swept: Sweep, cascade: ArmCounts) -> tuple[str, Any, int, int]:
     return "frame", swept.frame_tp, swept.n_positive, int(cascade.frame.tp.sum())
 
 
-def _threshold_within(prepared: Prepared, swept: Sweep, budget: int) -> float:
-    """Lowest threshold with at most `budget` false alarm frames; never below the run's floor."""
-    floor = float(prepared.run.manifest["thresholds"]["floor"])
-    if int(at_least(swept.frame_fp, np.array([floor], np.float32))[0]) <= budget:
-        return floor
-    over = swept.frame_fp[len(swept.frame_fp) - budget - 1]  # the first that must not alarm
+def threshold_within(lowest: float, scores: Scores, budget: int) -> float:
+    """Lowest threshold, not below `lowest`, that at most `budget` of the ascending scores reach."""
+    if int(at_least(scores, np.array([lowest], np.float32))[0]) <= budget:
+        return lowest
+    over = scores[len(scores) - budget - 1]  # the first that must not alarm
     return float(np.nextafter(over, np.float32(np.inf), dtype=np.float32))
 
 

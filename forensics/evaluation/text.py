@@ -20,10 +20,10 @@ def render(result: Figures) -> str:
     console = Console(file=stream, width=WIDTH, color_system=None, highlight=False, markup=False)
     console.print(_heading(result))
     console.print(_denominators(result["denominators"]))
-    console.print(_levels(result["arms"]))
+    console.print(levels(result["arms"]))
     console.print(_comparison(result))
     console.print("How the intervals were made:")
-    for line in _methods(result["arms"]):
+    for line in methods(result["arms"]):
         console.print(Text(f"  {line}"))
     if result["notes"]:
         console.print("What these figures cannot say:")
@@ -51,7 +51,8 @@ def _denominators(figures: Figures) -> Table:
     return table
 
 
-def _levels(arms: Figures) -> Table:
+def levels(arms: Figures) -> Table:
+    """Counts and figures of arms (by name) at the three levels."""
     present = {name: arm for name, arm in arms.items() if arm is not None}
     table = Table(title="Both arms", title_justify="left")
     table.add_column("level")
@@ -105,7 +106,8 @@ def _same_alarms(figures: Figures) -> str:
     )
 
 
-def _methods(arms: Figures) -> list[str]:
+def methods(arms: Figures) -> list[str]:
+    """How the intervals of arms were made, each way once."""
     seen: dict[str, None] = {}
     for arm in arms.values():
         for level in ("box", "frame", "event"):

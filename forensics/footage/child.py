@@ -16,7 +16,7 @@ from typing import Any
 
 from forensics.footage import protocol
 from forensics.footage.decode import Decoded, Decoder, RefusedError, UnreadableError
-from forensics.footage.pixels import Packer, PixelLayout
+from forensics.footage.pixels import Packer, PixelLayout, quarter_turns
 from forensics.footage.protocol import DecodeRequest, Sampling
 
 ADDRESS_SPACE_BYTES = 8 << 30
@@ -204,11 +204,14 @@ class ClockFacts:
         self.first_pts: int | None = None
         self.last_pts: int | None = None
         self.rotation = 0
+        self.sizes: list[tuple[int, int]] = []
         self._shortest: int | None = None
         self._longest = 0
 
     def add(self, pts: int | None, picture: Any) -> None:
-        self.rotation = int(picture.rotation)
+        self.rotation = 90 * quarter_turns(picture)
+        if not self.sizes or self.sizes[-1] != (picture.width, picture.height):
+            self.sizes.append((picture.width, picture.height))
         if pts is None:
             return
         if self.last_pts is None:
@@ -228,33 +231,47 @@ class ClockFacts:
 
 
 def _verdict(decoder: Decoder, clock: ClockFacts, refused: str) -> dict[str, Any]:
-    missing = decoder.missing_frames()
-    reasons = [refused] if refused else []
+    lost, missing = decoder.losses() if decoder.finished else (0, 0)
+    faults = [refused] if refused else []
     if decoder.damage.count:
         said = "; ".join(decoder.damage.messages)
-        reasons.append(f"{decoder.damage.count} signs of damage: {said}")
+        faults.append(f"{decoder.damage.count} signs of damage: {said}")
+    if lost:
+        faults.append(f"about {lost} frames lost within the file")
     if missing:
-        reasons.append(f"the header promises {missing} more frames than the file holds")
+        faults.append(f"about {missing} frames missing at its end")
     if not decoder.frames_decoded:
-        reasons.append("no frame could be decoded")
-    broken = bool(reasons)
-    if decoder.times_from_decode_order:
-        reasons.append("its presentation times go back; decode times are used instead")
-    status = "partial" if broken else "ok"
+        faults.append("no frame could be decoded")
+    if decoder.other_streams:
+        faults.append(f"{decoder.other_streams} more video streams in it were not scanned")
+    status = "partial" if faults else "ok"
     if not decoder.frames_decoded:
         status = "refused" if refused else "unreadable"
     return {
         "status": status,
-        "reason": "; ".join(reasons),
+        "reason": "; ".join([*faults, *_remarks(decoder, clock)]),
         "frames_decoded": decoder.frames_decoded,
         "frames_suspect": decoder.frames_suspect,
-        "frames_missing": missing,
+        "frames_lost": lost,
+        "frames_missing": None if refused else missing,
+        "other_streams": decoder.other_streams,
         "interlaced": decoder.interlaced,
         "vfr": clock.vfr,
         "rotation": clock.rotation,
         "first_pts": clock.first_pts,
         "last_pts": clock.last_pts,
     }
+
+
+def _remarks(decoder: Decoder, clock: ClockFacts) -> list[str]:
+    """What is no fault, and still worth knowing."""
+    remarks = []
+    if decoder.times_from_decode_order:
+        remarks.append("its presentation times go back; decode times are used instead")
+    if len(clock.sizes) > 1:
+        sizes = ", ".join(f"{width} x {height}" for width, height in clock.sizes[:5])
+        remarks.append(f"its picture size changes ({sizes})")
+    return remarks
 
 
 def decode_stills(parent: Parent, request: DecodeRequest) -> None:
@@ -273,7 +290,7 @@ def decode_stills(parent: Parent, request: DecodeRequest) -> None:
             send_frame(parent, packer, Decoded(item, None, True, suspect, frame.picture))
             said = "; ".join(decoder.damage.messages)
             verdict = {"status": "partial" if suspect else "ok", "reason": said}
-            parent.say("still", item=item, rotation=int(frame.picture.rotation), **verdict)
+            parent.say("still", item=item, rotation=90 * quarter_turns(frame.picture), **verdict)
             decoder.close()
         except UnreadableError as error:
             parent.say("still", item=item, rotation=0, status="unreadable", reason=str(error))

@@ -29,6 +29,8 @@ FORMATS = (
 )
 # Containers that say when each frame is shown, so that a gap there is variable frame rate.
 TIMED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "flv"})
+TRANSPORT_PACKETS = ((188, 0), (192, 4), (204, 0))  # size, and where the sync byte lies
+EARLY_END_S = 0.5
 MAX_SILENT_ERRORS = 500
 HEARTBEAT_PACKETS = 200
 
@@ -71,6 +73,7 @@ class Decoder:
 
     def __init__(self, path: str, max_pixels: int) -> None:
         av.logging.set_level(av.logging.ERROR)
+        self._path = path
         self.damage = Damage()
         self.packets = 0
         self.frames_decoded = 0
@@ -82,11 +85,15 @@ class Decoder:
         self._lines = self._log.__enter__()
         self._container, self._stream = self._open(path)
         self.info = self._describe()
+        self.finished = False
+        self._failed_packets = 0
+        self._gap_frames = 0
         self._tainted = False
         self._damaged_pts: set[int | None] = set()
         self._clock = _Clock()
         self._last_pts: int | None = None
         self._last_duration = 0
+        self._shortest_step = 0
 
     def _open(self, path: str) -> tuple[Any, Any]:
         options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
@@ -100,6 +107,7 @@ class Decoder:
         if not pictures:
             held = ", ".join(sorted({str(s.type) for s in container.streams})) or "nothing"
             raise UnreadableError(f"no video stream (the file holds: {held})")
+        self.other_streams = len(pictures) - 1
         stream = pictures[0]
         context = stream.codec_context
         if context is None:
@@ -150,6 +158,8 @@ class Decoder:
             silent += 1
             if silent % HEARTBEAT_PACKETS == 0:
                 yield Decoded(self.frames_decoded, None, False, self._tainted, None)
+        self._check_end()
+        self.finished = True
 
     def _demux(self) -> Iterator[Any]:
         errors = 0
@@ -164,7 +174,10 @@ class Decoder:
             except av.error.FFmpegError as error:
                 errors += 1
                 self._mark(f"reading: {error.strerror}", None)
-        self.damage.note(f"gave up after {MAX_SILENT_ERRORS} read errors in a row")
+        self._mark(f"gave up after {MAX_SILENT_ERRORS} read errors in a row", None)
+        rest = av.Packet()  # an empty packet gets the frames out that the decoder still holds
+        rest.stream = self._stream
+        yield rest
 
     def _decode(self, packet: Any) -> tuple[list[Any], bool]:
         self.packets += packet.size > 0
@@ -175,6 +188,7 @@ class Decoder:
             pictures = []
             if not isinstance(error, av.error.EOFError):
                 self._mark(f"decoding: {error.strerror}", packet.pts)
+                self._failed_packets += 1
         if packet.is_corrupt:
             self._mark("packet marked corrupt", packet.pts)
         for _, source, line in self._lines:
@@ -214,19 +228,76 @@ class Decoder:
         if pts <= last:
             self.time_reversals += 1
             self._mark(f"time goes back at frame {self.frames_decoded}", None)
-        elif self.info.container not in TIMED_FORMATS and self._last_duration:
-            missing = (pts - last) / self._last_duration - 1
+        elif self.info.container not in TIMED_FORMATS:
+            missing = (pts - last) / self._usual_step(pts - last) - 1
             if missing > 1.5:
+                self._gap_frames += round(missing)
                 self._mark(f"about {missing:.0f} frames missing at {self.frames_decoded}", None)
+
+    def _usual_step(self, step: int) -> float:
+        """Time from frame to frame; where only a guessed rate tells, not below any step seen."""
+        self._shortest_step = min(self._shortest_step or step, step)
+        if self._last_duration:
+            return self._last_duration
+        rate = self.info.frame_rate_header
+        return max(self._shortest_step, 1 / (rate * self.info.time_base) if rate else 0)
 
     @property
     def times_from_decode_order(self) -> bool:
         """True when presentation times went back and decode times were used instead."""
         return self._clock.faulty_pts > self._clock.faulty_dts
 
-    def missing_frames(self) -> int:
-        """Frames that the header promises and the file no longer holds."""
-        return max(0, (self.info.frames_header or 0) - max(self.packets, self.frames_decoded))
+    def losses(self) -> tuple[int, int | None]:
+        """Frames lost within what was read, and frames missing after it; None = not known."""
+        promised, inside = self._promised_frames(), self._failed_packets
+        if not self.damage.count and promised is None:
+            return 0, 0
+        if promised is None:
+            # The end is not known; damage there may have cut anything off.
+            return max(inside, self._gap_frames), None if self._tainted else 0
+        held = self.packets if self.info.frames_header else self.frames_decoded + inside
+        short = max(0, promised - max(held, self.frames_decoded))
+        return (inside + short, 0) if self._reaches_end() else (inside, short)
+
+    def _promised_frames(self) -> int | None:
+        """Frames that the header promises, or leads to expect in a file that is damaged."""
+        info = self.info
+        if info.frames_header:
+            return info.frames_header
+        if not self.damage.count or info.container not in TIMED_FORMATS:
+            return None
+        if info.duration_s is None or info.frame_rate_header is None:
+            return None
+        return round(info.duration_s * info.frame_rate_header)
+
+    def _reaches_end(self) -> bool:
+        return self._seconds_short() <= EARLY_END_S
+
+    def _seconds_short(self) -> float:
+        """By how much the last frame ends before the end that the header promises."""
+        info, duration_s = self.info, self.info.duration_s
+        if info.frames_header and info.frame_rate_header:  # some durations are guessed from size
+            duration_s = info.frames_header / info.frame_rate_header
+        if duration_s is None or self._last_pts is None:
+            return 0.0
+        last_s = (self._last_pts + self._last_duration) * float(info.time_base)
+        return (info.start_time_s or 0.0) + duration_s - last_s
+
+    def _check_end(self) -> None:
+        """Look for a cut that no decoder notices."""
+        timed = self.info.container in TIMED_FORMATS and not self.info.frames_header
+        if timed and len(self._container.streams) == 1 and not self._reaches_end():
+            self._mark(f"ends {self._seconds_short():.1f} s before its header says", None)
+        if self.info.container == "mpegts" and self._ends_within_packet():
+            self._mark("the file ends within a transport packet", None)
+
+    def _ends_within_packet(self) -> bool:
+        with open(self._path, "rb") as stream:
+            start = stream.read(512)
+        for size, offset in TRANSPORT_PACKETS:
+            if start[offset : offset + 1] == start[offset + size : offset + size + 1] == b"\x47":
+                return int(self._container.size) % size != 0
+        return False
 
     def close(self) -> None:
         self._container.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from forensics.errors import FootageError
@@ -48,8 +49,11 @@ def find_inputs(
 
 
 def display_name(path: str | Path) -> str:
-    """A printable form of any file name: undecodable bytes and control characters as escapes."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A printable form of any file name: undecodable bytes and control characters as escapes.
+
+    A backslash is doubled, so that no two names look the same.
+    """
+    text = os.fsencode(path).replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -66,11 +70,13 @@ def camera_namer(rule: str) -> re.Pattern[str] | str:
     return pattern
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content, lower-case hexadecimal. Raises OSError."""
+def hash_file(path: Path, stopped: Callable[[], bool] = lambda: False) -> str:
+    """SHA-256 of a file's content, lower-case hexadecimal. Raises OSError, also when `stopped`."""
     digest = hashlib.sha256()
     with open(path, "rb", buffering=0) as stream:
         while chunk := stream.read(CHUNK_BYTES):
+            if stopped():
+                raise InterruptedError(errno.EINTR, "the scan was stopped")
             digest.update(chunk)
     return digest.hexdigest()
 
@@ -91,6 +97,9 @@ def _walk(root: Path, *, recursive: bool) -> Iterator[Path]:
                 yield Path(folder, name)
         if not recursive:
             return
+        # Links to folders are not followed: they may lead out, or round in a circle. They are
+        # listed, and refused like other links.
+        yield from (Path(folder, name) for name in folders if Path(folder, name).is_symlink())
 
 
 def _raise_unreadable(error: OSError) -> None:

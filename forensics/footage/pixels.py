@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import av
+import av.error
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
@@ -18,6 +19,8 @@ from forensics.types import ImageArray
 
 PLANAR = frozenset({"yuv420p", "yuvj420p"})
 PAD_GREY = 114
+UNSPECIFIED_MATRIX = 2
+UNSPECIFIED_RANGE = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,11 @@ class Packer:
 
     def layout(self, picture: Any) -> PixelLayout:
         """Say how `picture` will lie, after rotation."""
-        turned = picture.rotation % 180 != 0
+        turned = quarter_turns(picture) % 2 == 1
         width, height = picture.width, picture.height
         planar = (
             picture.format.name in PLANAR
-            and picture.rotation % 360 == 0
+            and quarter_turns(picture) == 0
             and width % 2 == 0
             and height % 2 == 0
         )
@@ -67,20 +70,25 @@ class Packer:
         self._pack_view(picture, layout, view.reshape(self.imgsz, self.imgsz, 3))
         full = np.frombuffer(slot, np.uint8, layout.size_bytes, offset=self.view_bytes)
         if layout.format == "rgb24":
-            rgb = np.asarray(self._full.reformat(picture, format="rgb24").to_ndarray(), np.uint8)
-            full.reshape(layout.height, layout.width, 3)[:] = _turned(rgb, picture.rotation)
+            rgb = _converted(self._full, picture, format="rgb24")
+            full.reshape(layout.height, layout.width, 3)[:] = _turned(rgb, picture)
         else:
             _copy_planes(picture, full)
 
     def _pack_view(self, picture: Any, layout: PixelLayout, view: ImageArray) -> None:
         box = Letterbox(layout.width, layout.height, self.imgsz)
         (width, height), (left, top) = box.content, box.offset
-        if picture.rotation % 180 != 0:
+        if quarter_turns(picture) % 2 == 1:
             width, height = height, width
-        small = self._small.reformat(
-            picture, width=width, height=height, format="rgb24", interpolation=Interpolation.AREA
+        small = _converted(
+            self._small,
+            picture,
+            width=width,
+            height=height,
+            format="rgb24",
+            interpolation=Interpolation.AREA,
         )
-        content = _turned(np.asarray(small.to_ndarray(), np.uint8), picture.rotation)
+        content = _turned(small, picture)
         view[:] = PAD_GREY
         view[top : top + content.shape[0], left : left + content.shape[1]] = content
 
@@ -93,12 +101,27 @@ def unpack_rgb(layout: PixelLayout, full: ImageArray) -> ImageArray:
     frame = av.VideoFrame.from_ndarray(planes, format=layout.format)
     frame.colorspace = layout.matrix
     frame.color_range = layout.range
-    return np.asarray(frame.to_ndarray(format="rgb24"))
+    return _converted(VideoReformatter(), frame, format="rgb24")
 
 
-def _turned(picture: ImageArray, rotation: int) -> ImageArray:
-    """Undo the recorder's rotation; FFmpeg counts degrees counter-clockwise."""
-    return np.rot90(picture, k=round(rotation / 90) % 4)
+def _converted(converter: VideoReformatter, picture: Any, **wanted: Any) -> ImageArray:
+    try:
+        rgb = converter.reformat(picture, **wanted)
+    except av.error.FFmpegError:
+        # Its header names colours that the converter does not know, or damage made them up.
+        picture.colorspace, picture.color_range = UNSPECIFIED_MATRIX, UNSPECIFIED_RANGE
+        rgb = converter.reformat(picture, **wanted)
+    return np.asarray(rgb.to_ndarray(), np.uint8)
+
+
+def quarter_turns(picture: Any) -> int:
+    """How often to turn a decoded picture by 90 degrees counter-clockwise, as FFmpeg counts."""
+    return round(int(picture.rotation) / 90) % 4
+
+
+def _turned(pixels: ImageArray, picture: Any) -> ImageArray:
+    """Undo the recorder's rotation."""
+    return np.rot90(pixels, k=quarter_turns(picture))
 
 
 def _copy_planes(picture: Any, full: ImageArray) -> None:

@@ -7,13 +7,19 @@ against the shared memory before use.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from forensics.types import StreamInfo
 
 MAX_LINE_BYTES = 1 << 20
+MAX_TEXT = 1000
+MAX_SIDE = 1 << 24
+LARGEST = (1 << 63) - 1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,54 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def decode(line: bytes) -> dict[str, Any]:
     """Read one line. Raises ValueError when it is no message."""
-    message = json.loads(line)
+    try:
+        message = json.loads(line, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise ValueError("not a message")
     return message
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def integer(value: Any, low: int = -LARGEST, high: int = LARGEST) -> int:
+    """Check a whole number from the child. Raises ValueError."""
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{str(value)[:40]!r} where a number from {low} to {high} is due")
+    return value
+
+
+def boolean(value: Any) -> bool:
+    """Check a truth value from the child. Raises ValueError."""
+    if type(value) is not bool:
+        raise ValueError(f"{str(value)[:40]!r} where true or false is due")
+    return value
+
+
+def seconds(value: Any) -> float:
+    """Check a finite number from the child. Raises ValueError."""
+    if type(value) not in {int, float} or not abs(value) <= LARGEST:
+        raise ValueError(f"{str(value)[:40]!r} where a number is due")
+    return float(value)
+
+
+def text(value: Any) -> str:
+    """Text from the child, made safe to store and to print: it may quote a hostile file."""
+    if type(value) is not str:
+        raise ValueError("no text where text is due")
+    known = value[:MAX_TEXT].encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in known)
+
+
+def optional(check: Callable[[Any], T], value: Any) -> T | None:
+    return None if value is None else check(value)
+
+
+def count(value: Any) -> int:
+    return integer(value, 0)
 
 
 def info_to_message(info: StreamInfo) -> dict[str, Any]:
@@ -73,5 +123,37 @@ def info_to_message(info: StreamInfo) -> dict[str, Any]:
 
 
 def info_from_message(values: dict[str, Any]) -> StreamInfo:
+    """Raises ValueError, KeyError or TypeError."""
     numerator, denominator = values["time_base"]
-    return StreamInfo(**{**values, "time_base": Fraction(numerator, denominator)})
+    return StreamInfo(
+        container=text(values["container"]),
+        codec=text(values["codec"]),
+        width=integer(values["width"], 0, MAX_SIDE),
+        height=integer(values["height"], 0, MAX_SIDE),
+        pixel_format=text(values["pixel_format"]),
+        rotation=integer(values["rotation"], 0, 359),
+        time_base=Fraction(integer(numerator, 1, 1 << 31), integer(denominator, 1, 1 << 31)),
+        frame_rate_header=optional(seconds, values["frame_rate_header"]),
+        frames_header=optional(count, values["frames_header"]),
+        duration_s=optional(seconds, values["duration_s"]),
+        start_time_s=optional(seconds, values["start_time_s"]),
+    )
+
+
+FACTS: dict[str, Callable[[Any], Any]] = {
+    "frames_decoded": count,
+    "frames_suspect": count,
+    "frames_lost": count,
+    "frames_missing": partial(optional, count),
+    "other_streams": partial(integer, low=0, high=1000),
+    "interlaced": boolean,
+    "vfr": partial(optional, boolean),
+    "rotation": partial(integer, low=0, high=359),
+    "first_pts": partial(optional, integer),
+    "last_pts": partial(optional, integer),
+}
+
+
+def facts_from_message(message: dict[str, Any]) -> dict[str, Any]:
+    """The facts that come with the end of a file; those not given are left out."""
+    return {name: check(message[name]) for name, check in FACTS.items() if name in message}

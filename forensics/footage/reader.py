@@ -92,6 +92,7 @@ class FrameReader:
         self.slots = slots
         self._lent: dict[int, int] = {}
         self._time_base = Fraction(1)
+        self._last_index = self._last_segment = -1
         self._buffer = bytearray()
         self._child = self._start()
 
@@ -118,30 +119,36 @@ class FrameReader:
     def events(self) -> Iterator[Event]:
         """Yield what the child reports, in order; the last event is always `Ended`."""
         while True:
-            try:
-                line = self._line()
-            except TimeoutError:
-                reason = f"no sign of life for {self._silence_s:.0f} s while decoding"
-                yield Ended(Status.TIMEOUT, reason)
-                return
-            if line is None:
-                yield Ended(Status.CRASHED, f"the decoder died ({self._cause_of_death()})")
-                return
-            try:
-                event = self._event(protocol.decode(line))
-            except (ValueError, KeyError, TypeError) as error:
-                yield Ended(Status.CRASHED, f"the decoder sent nonsense ({error})")
-                return
+            event = self._next_event()
             if event is not None:
                 yield event
             if isinstance(event, Ended):
                 return
+
+    def _next_event(self) -> Event | None:
+        try:
+            line = self._line()
+            if line is None:
+                return Ended(Status.CRASHED, f"the decoder died ({self._cause_of_death()})")
+            return self._event(protocol.decode(line))
+        except TimeoutError:
+            reason = f"no sign of life for {self._silence_s:.0f} s while decoding"
+            return Ended(Status.TIMEOUT, reason)
+        except (ValueError, KeyError, TypeError) as error:
+            text = protocol.text(str(error))
+            return Ended(Status.CRASHED, f"the decoder sent nonsense ({text})")
+        except OSError as error:
+            return Ended(Status.CRASHED, f"no memory for its pictures ({error.strerror})")
 
     def release(self, frame: Frame) -> None:
         """Hand a frame's memory back to the child; its `view` and `rgb` are void from here."""
         slot = self._lent.pop(frame.index, None)
         if slot is not None and self._memory_fd >= 0:
             self._send(protocol.encode({"type": "free", "slot": slot}))
+
+    @property
+    def closed(self) -> bool:
+        return self._memory_fd < 0
 
     def close(self) -> None:
         """End the child and give its memory back. Safe to call twice."""
@@ -173,7 +180,7 @@ class FrameReader:
         deadline = time.monotonic() + self._silence_s
         while (end := self._buffer.find(b"\n")) < 0:
             if len(self._buffer) > protocol.MAX_LINE_BYTES:
-                raise TimeoutError
+                raise ValueError("an endless line")
             ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 raise TimeoutError
@@ -190,25 +197,38 @@ class FrameReader:
             case "frame":
                 return self._frame(message)
             case "segment":
-                return SegmentStart(int(message["number"]), int(message["index"]), message["pts"])
+                return self._segment(message)
             case "opened":
                 info = protocol.info_from_message(message["info"])
                 self._time_base = info.time_base
-                return Opened(int(message["item"]), info)
+                return Opened(self._item(message["item"]), info)
             case "still":
-                status, reason = Status(message["status"]), str(message["reason"])
-                return StillDone(int(message["item"]), status, reason, int(message["rotation"]))
+                status, reason = Status(message["status"]), protocol.text(message["reason"])
+                rotation = protocol.integer(message["rotation"], 0, 359)
+                return StillDone(self._item(message["item"]), status, reason, rotation)
             case "ended":
-                facts = {k: v for k, v in message.items() if k not in {"type", "status", "reason"}}
-                return Ended(Status(message["status"]), str(message["reason"]), facts)
+                status, reason = Status(message["status"]), protocol.text(message["reason"])
+                return Ended(status, reason, protocol.facts_from_message(message))
             case "grow":
-                self._grow(int(message["slot_bytes"]))
+                self._grow(protocol.count(message["slot_bytes"]))
                 return None
             case "drain":
                 return Drain()
             case "alive":
                 return None
-        raise ValueError(f"message {message['type']!r}")
+        raise ValueError(f"message {message['type'][:40]!r}")
+
+    def _item(self, value: Any) -> int:
+        return protocol.integer(value, 0, len(self._request.paths) - 1)
+
+    def _segment(self, message: dict[str, Any]) -> SegmentStart:
+        self._last_segment = protocol.integer(
+            message["number"], self._last_segment + 1, self._last_segment + 1
+        )
+        index = protocol.integer(message["index"], self._last_index + 1)
+        return SegmentStart(
+            self._last_segment, index, protocol.optional(protocol.integer, message["pts"])
+        )
 
     def _grow(self, slot_bytes: int) -> None:
         largest = self._request.imgsz**2 * 3 + self._request.max_pixels * 3
@@ -221,33 +241,44 @@ class FrameReader:
         self._memory = mmap.mmap(self._memory_fd, self.slots * slot_bytes)
         self._send(protocol.encode({"type": "slots", "slots": self.slots}))
 
+    def _layout(self, values: Any) -> PixelLayout:
+        name, *numbers = values
+        sizes = (protocol.integer(number, 0, protocol.MAX_SIDE) for number in numbers)
+        layout = PixelLayout(str(name), *sizes)
+        even = layout.width % 2 == layout.height % 2 == 0
+        if min(layout.width, layout.height) < 1:
+            raise ValueError("picture without area")
+        if layout.format != "rgb24" and not (layout.format in PLANAR and even):
+            raise ValueError("picture of an unknown format")
+        return layout
+
     def _frame(self, message: dict[str, Any]) -> Frame:
-        slot, index, pts = int(message["slot"]), int(message["index"]), message["pts"]
-        layout = PixelLayout(str(message["layout"][0]), *(int(v) for v in message["layout"][1:]))
+        slot = protocol.integer(message["slot"], 0, self.slots - 1)
+        index = protocol.integer(message["index"], self._last_index + 1)
+        pts = protocol.optional(protocol.integer, message["pts"])
+        layout = self._layout(message["layout"])
         imgsz = self._request.imgsz
         view_bytes = imgsz * imgsz * 3
-        fits = view_bytes + layout.size_bytes <= self._slot_bytes
-        known = layout.format == "rgb24" or layout.format in PLANAR
-        if self._memory is None or not 0 <= slot < self.slots or not fits or not known:
+        if self._memory is None or view_bytes + layout.size_bytes > self._slot_bytes:
             raise ValueError("frame outside the shared memory")
-        if slot in self._lent.values() or min(layout.width, layout.height) < 1:
+        if slot in self._lent.values():
             raise ValueError("slot lent twice")
         start = slot * self._slot_bytes
         memory = memoryview(self._memory)[start : start + view_bytes + layout.size_bytes]
         view = np.frombuffer(memory, np.uint8, view_bytes).reshape(imgsz, imgsz, 3)
         full = np.frombuffer(memory, np.uint8, layout.size_bytes, offset=view_bytes)
         self._lent[index] = slot
-        time_s = None if pts is None else float(int(pts) * self._time_base)
+        self._last_index = index
 
         def rgb() -> ImageArray:
             return unpack_rgb(layout, full)
 
         return Frame(
             index=index,
-            pts=None if pts is None else int(pts),
-            time_s=time_s,
-            keyframe=bool(message["keyframe"]),
-            suspect=bool(message["suspect"]),
+            pts=pts,
+            time_s=None if pts is None else float(pts * self._time_base),
+            keyframe=protocol.boolean(message["keyframe"]),
+            suspect=protocol.boolean(message["suspect"]),
             width=layout.width,
             height=layout.height,
             view=view,

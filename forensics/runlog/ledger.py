@@ -31,6 +31,15 @@ CREATE TABLE IF NOT EXISTS media (path TEXT PRIMARY KEY, done INTEGER NOT NULL, 
 
 
 @dataclass(frozen=True, slots=True)
+class FileHash:
+    """A file's SHA-256, and by what it is known to be the same file still."""
+
+    size_bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentRow:
     """One committed segment. `part` names both part files; `coverage` is a list of row dicts."""
 
@@ -45,6 +54,8 @@ class SegmentRow:
     coverage: list[dict[str, Any]]
 
 
+PUT_MEDIA = "INSERT OR REPLACE INTO media VALUES (?, ?, ?)"
+PLAN_MEDIA = "INSERT OR IGNORE INTO media VALUES (?, ?, ?)"
 SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
 
 
@@ -90,10 +101,10 @@ class Ledger:
                 "again: what is committed is kept"
             ) from error
 
-    def hashes(self) -> dict[tuple[str, int, int], str]:
-        """(path, size, time of change in ns) -> SHA-256 of every file hashed so far."""
+    def hashes(self) -> dict[str, FileHash]:
+        """Path -> what was hashed there last."""
         found = self._db.execute("SELECT path, size_bytes, mtime_ns, sha256 FROM inputs")
-        return {(path, size, mtime): sha256 for path, size, mtime, sha256 in found}
+        return {path: FileHash(*values) for path, *values in found}
 
     def put_hash(self, path: str, size_bytes: int, mtime_ns: int, sha256: str) -> None:
         with self._commit():
@@ -115,8 +126,7 @@ class Ledger:
                 ":n_detections, :coverage)",
                 values,
             )
-            for file in files:
-                self._insert_media(file, done=True)
+            self._db.executemany(PUT_MEDIA, [_media_values(file, done=True) for file in files])
 
     def segments(self) -> list[SegmentRow]:
         """Committed segments by source and number."""
@@ -129,24 +139,27 @@ class Ledger:
         rows = (dict(zip(SEGMENT_COLUMNS, values, strict=True)) for values in found)
         return [SegmentRow(**{**row, "coverage": json.loads(row["coverage"])}) for row in rows]
 
+    def plan_media(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Record files that are to be scanned; what is known of them already stays."""
+        with self._commit():
+            self._db.executemany(PLAN_MEDIA, [_media_values(row, done=False) for row in rows])
+
     def put_media(self, row: dict[str, Any], *, done: bool) -> None:
         """Record how an input file ended; `done` False = try again on the next run."""
         with self._commit():
-            self._insert_media(row, done=done)
-
-    def _insert_media(self, row: dict[str, Any], *, done: bool) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO media VALUES (?, ?, ?)",
-            (row["path"], int(done), json.dumps(row, sort_keys=True)),
-        )
+            self._db.execute(PUT_MEDIA, _media_values(row, done=done))
 
     def media(self) -> dict[str, tuple[bool, dict[str, Any]]]:
-        """path -> (done, row) of every file that came to an end."""
+        """Path -> (done, row) of every file planned or come to its end."""
         found = self._db.execute("SELECT path, done, row FROM media ORDER BY path")
         return {path: (bool(done), json.loads(row)) for path, done, row in found}
 
     def close(self) -> None:
         self._db.close()
+
+
+def _media_values(row: dict[str, Any], *, done: bool) -> tuple[str, int, str]:
+    return row["path"], int(done), json.dumps(row, sort_keys=True)
 
 
 def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:

@@ -18,7 +18,7 @@ MEDIA = pa.schema(
     [
         ("media_id", pa.string()),  # SHA-256 of the content; null when it could not be read
         ("path", pa.string()),  # relative, forward slashes; invalid bytes as \\xNN
-        ("path_bytes", pa.binary()),  # the exact bytes, only where they are not UTF-8
+        ("path_bytes", pa.binary()),  # the exact bytes, only where `path` has escapes
         ("camera_id", pa.string()),
         ("kind", pa.string()),  # video | still
         ("size_bytes", pa.int64()),

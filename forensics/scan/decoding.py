@@ -12,7 +12,7 @@ from typing import Any
 from forensics.footage.protocol import DecodeRequest
 from forensics.footage.reader import Drain, Ended, FrameReader, Opened, SegmentStart, StillDone
 from forensics.scan.events import Drained, FileDone, Frames, SegmentDone, SegmentDropped, Token
-from forensics.scan.plan import Identified
+from forensics.scan.plan import CHANGED, VANISHED, Identified, change_since_found
 from forensics.scan.rows import coverage_row, header_facts, media_row
 from forensics.types import CoverageState, Frame, Status, StreamInfo
 
@@ -84,7 +84,7 @@ class VideoDecoding:
     def _begin(self, event: SegmentStart, reader: FrameReader) -> Iterator[Item]:
         start_s = self._seconds(event.pts)
         yield from self._close_segment(reader, event.index, start_s)
-        self._decoded_to = event.index
+        self._decoded_to = max(self._decoded_to, event.index)
         self._segment = None
         if event.number >= self._resume_at:
             self._segment = _Segment(event.number, event.index, start_s)
@@ -105,7 +105,11 @@ class VideoDecoding:
         return Frames(reader, (self._media_id,), False, frames), frames
 
     def _close_segment(
-        self, reader: FrameReader, stop_index: int, stop_s: float | None
+        self,
+        reader: FrameReader,
+        stop_index: int,
+        stop_s: float | None,
+        files: tuple[dict[str, Any], ...] = (),
     ) -> Iterator[Item]:
         segment = self._segment
         if segment is None:
@@ -129,54 +133,89 @@ class VideoDecoding:
             if count
         ]
         footage_s = max(0.0, (stop_s or 0.0) - (segment.start_s or 0.0))
-        yield SegmentDone(self._media_id, segment.number, self._media_id, coverage, footage_s), ()
+        media_id = self._media_id
+        yield SegmentDone(media_id, segment.number, media_id, coverage, footage_s, files), ()
 
     def _finish(self, ended: Ended, reader: FrameReader) -> Iterator[Item]:
+        change = change_since_found(self._file)
+        retry = change == VANISHED and ended.status is not Status.OK
+        if retry and self._segment is not None:  # its disk may be back next time
+            yield SegmentDropped(self._media_id, self._segment.number), ()
+            self._segment = None
         segment, facts = self._segment, ended.facts
         seen = segment.last_index + 1 if segment is not None and segment.sent else self._decoded_to
-        decoded = int(facts.get("frames_decoded", seen))
+        decoded = seen if retry else max(seen, facts.get("frames_decoded", 0))
         last_s = self._seconds(facts.get("last_pts"))
         if last_s is None and segment is not None:
             last_s = segment.last_s
-        yield from self._close_segment(reader, decoded, last_s)
-        status = ended.status
-        if status is Status.UNREADABLE and decoded:
+        row = self._row(ended, change, decoded)
+        row["_coverage"] = self._rest(ended, decoded, last_s)
+        # In one commit with the last segment: a resumed scan sees both or neither.
+        yield from self._close_segment(reader, decoded, last_s, () if retry else (row,))
+        yield FileDone(row, final=not retry, size_bytes=self._file.size_bytes), ()
+
+    def _row(self, ended: Ended, change: str, decoded: int) -> dict[str, Any]:
+        status, facts = ended.status, ended.facts
+        if (status in {Status.UNREADABLE, Status.REFUSED} and decoded) or (
+            status is Status.OK and change == CHANGED
+        ):
             status = Status.PARTIAL
-        row = media_row(
+        return media_row(
             self._file,
             self._media_id,
-            **header_facts(self._info, int(facts.get("rotation", 0))),
+            **header_facts(self._info, facts.get("rotation", 0)),
             frames_decoded=decoded,
             frames_suspect=facts.get("frames_suspect"),
             interlaced=facts.get("interlaced"),
             vfr=facts.get("vfr"),
             status=str(status),
-            reason=ended.reason,
+            reason="; ".join(filter(None, (ended.reason, change))),
         )
-        row["_coverage"] = self._rest(ended, decoded, last_s)
-        yield FileDone(row, final=True, size_bytes=self._file.size_bytes), ()
 
     def _rest(self, ended: Ended, decoded: int, last_s: float | None) -> list[dict[str, Any]]:
-        """What of the file could not be read; `n_frames` is what the header leads us to expect."""
-        if ended.status is Status.OK:
-            return []
-        promised = self._info.frames_header if self._info is not None else None
-        missing = ended.facts.get("frames_missing")
-        if missing is None and promised is not None:
-            missing = max(0, promised - decoded)
-        if missing == 0 and decoded:
-            return []  # damaged, but every frame is there: they are marked suspect
-        row = coverage_row(
+        """What of the file was not read; `n_frames` is what the header leads us to expect."""
+        facts, unread = ended.facts, CoverageState.UNDECODABLE
+        rows = []
+        if lost := facts.get("frames_lost", 0):  # somewhere within
+            rows.append(self._gap(unread, lost, (0, decoded), (None, None), ended.reason))
+        missing = facts.get("frames_missing", self._promised_after(decoded))
+        if missing != 0 or not decoded:
+            end_s = self._header_end_s()
+            rows.append(self._gap(unread, missing, (decoded, None), (last_s, end_s), ended.reason))
+        for _ in range(facts.get("other_streams", 0)):
+            state = CoverageState.NOT_REACHED
+            reason = "another video stream of the file: only the first one is scanned"
+            rows.append(self._gap(state, None, (None, None), (None, None), reason))
+        return rows if ended.status is not Status.OK else []
+
+    def _gap(
+        self,
+        state: CoverageState,
+        n_frames: int | None,
+        frames: tuple[int | None, int | None],
+        times_s: tuple[float | None, float | None],
+        reason: str,
+    ) -> dict[str, Any]:
+        return coverage_row(
             self._media_id,
             self._file.relative,
             None,
-            CoverageState.UNDECODABLE,
-            n_frames=missing,
-            frames=(decoded, None),
-            times_s=(last_s, self._info.duration_s if self._info is not None else None),
-            reason=ended.reason,
+            state,
+            n_frames=n_frames,
+            frames=frames,
+            times_s=times_s,
+            reason=reason,
         )
-        return [row]
+
+    def _promised_after(self, decoded: int) -> int | None:
+        """Frames after those decoded, by the header's claim; None when it makes none."""
+        promised = self._info.frames_header if self._info is not None else None
+        return None if promised is None else max(0, promised - decoded)
+
+    def _header_end_s(self) -> float | None:
+        if self._info is None or self._info.duration_s is None:
+            return None
+        return (self._info.start_time_s or 0.0) + self._info.duration_s
 
     def _seconds(self, pts: int | None) -> float | None:
         if pts is None or self._info is None:
@@ -196,7 +235,7 @@ class StillsDecoding:
         self._infos: dict[int, StreamInfo] = {}
         self._held: list[Frame] = []
         self._open_item: int | None = None
-        self._left = [i for i, value in enumerate(self._hashes) if value is not None]
+        self._left = list(range(len(self._hashes)))
         self._crashes: dict[int, int] = {}
         self._rows: list[FileDone] = []
         self._scanned: list[int] = []
@@ -223,6 +262,9 @@ class StillsDecoding:
         if isinstance(event, Opened):
             self._infos[event.item], self._open_item = event.info, event.item
         elif isinstance(event, Frame):
+            if event.index not in self._left or event.index in self._scanned:
+                reader.release(event)  # only a decoder gone wild sends one
+                return
             self._held.append(event)
             self._scanned.append(event.index)
             if len(self._held) >= held_frames(self._batch, reader):
@@ -240,12 +282,14 @@ class StillsDecoding:
 
     def _blame(self, ended: Ended) -> None:
         """A decoder that died died on the first picture without an end; try that once more."""
-        if ended.status is Status.OK or not self._left:
+        if not self._left:
             return
         item = self._left[0]
         self._crashes[item] = self._crashes.get(item, 0) + 1
-        if self._crashes[item] > RETRIES or ended.status is Status.TIMEOUT:
-            self._end(item, ended.status, ended.reason, 0)
+        hopeless = self._crashes[item] > RETRIES or ended.status is Status.TIMEOUT
+        if hopeless or item in self._scanned:  # its picture is in the log: not a second time
+            status = Status.CRASHED if ended.status is Status.OK else ended.status
+            self._end(item, status, ended.reason or "the decoder left it out", 0)
 
     def _end(self, item: int, status: Status, reason: str, rotation: int) -> None:
         if item not in self._left:
@@ -253,6 +297,10 @@ class StillsDecoding:
         self._left.remove(item)
         file, media_id = self._files[item], self._hashes[item]
         scanned = item in self._scanned
+        change = change_since_found(file)
+        if status is Status.OK and change == CHANGED:
+            status = Status.PARTIAL
+        reason = "; ".join(filter(None, (reason, change)))
         row = media_row(
             file,
             media_id,
@@ -266,7 +314,8 @@ class StillsDecoding:
         row |= {"duration_s": None, "start_time_s": None, "time_base": None}
         row |= {"frame_rate_header": None, "frames_header": 1}
         row["_coverage"] = [] if scanned else [self._unread(item, reason)]
-        self._rows.append(FileDone(row, final=True, size_bytes=file.size_bytes))
+        final = scanned or change != VANISHED
+        self._rows.append(FileDone(row, final=final, size_bytes=file.size_bytes))
 
     def _unread(self, item: int, reason: str) -> dict[str, Any]:
         path, media_id = self._files[item].relative, self._hashes[item]
@@ -289,7 +338,7 @@ class StillsDecoding:
             first = self._hashes[self._scanned[0]]
             assert first is not None
             # One commit for all: a resumed scan must see the whole chunk as done, or none of it.
-            rows = tuple(done.row for done in self._rows)
+            rows = tuple(done.row for done in self._rows if done.final)
             yield SegmentDone(self._source_id, 0, first, coverage, 0.0, rows), ()
         for done in self._rows:
             yield done, ()

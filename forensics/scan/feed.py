@@ -36,10 +36,11 @@ class Feed:
         self._settings = settings
         self._known = KnownFiles(ledger)
         self._scanned_as: dict[str, str] = {}
-        self._readers: list[FrameReader] = []
+        self._readers: set[FrameReader] = set()
         self._closed = False
-        self._refused = [f for f in inputs if f.refused]
-        self._units = list(plan_units([f for f in inputs if self._is_waiting(f)]))
+        waiting = [f for f in inputs if self._is_waiting(f)]
+        self._refused = [f for f in waiting if f.refused]
+        self._units = list(plan_units([f for f in inputs if not f.refused], set(waiting)))
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="prepare")
 
     def items(self) -> Iterator[Item]:
@@ -53,7 +54,7 @@ class Feed:
             yield from ((token, ()) for token in prepared.tokens)
             if prepared.decoding is not None and prepared.reader is not None:
                 yield from prepared.decoding.items(prepared.reader, self._start)
-                self._readers = [r for r in self._readers if r is not prepared.reader]
+                self._readers.difference_update([r for r in list(self._readers) if r.closed])
 
     def close(self) -> None:
         self._closed = True
@@ -62,13 +63,11 @@ class Feed:
             reader.close()
 
     def _is_waiting(self, file: InputFile) -> bool:
-        if file.refused:
-            return False
         if not self._known.is_done(file):
             return True
-        media_id = self._known.hash_of(file)
+        media_id = self._known.media_id(file)
         if media_id is not None:
-            self._scanned_as.setdefault(media_id, file.relative)
+            self._scanned_as.setdefault(media_id, self._known.scanned_as(file))
         return False
 
     def _submit(self, number: int) -> Future[_Prepared]:
@@ -81,7 +80,7 @@ class Feed:
         prepared = _Prepared()
         files, hashes = [], []
         for file in unit.inputs:
-            media_id, problem = identify(file, self._known)
+            media_id, problem = identify(file, self._known, lambda: self._closed)
             if media_id is not None:
                 facts = (file.relative, file.size_bytes, file.mtime_ns, media_id)
                 prepared.tokens.append(FileHashed(*facts))
@@ -127,7 +126,7 @@ class Feed:
     def _start(self, request: DecodeRequest) -> FrameReader:
         slots = 2 * self._settings.batch + 1
         reader = FrameReader(request, slots=slots, silence_s=self._settings.silence_s)
-        self._readers.append(reader)
+        self._readers.add(reader)
         return reader
 
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,7 +30,7 @@ from forensics.scan.finish import (
     write_tables,
 )
 from forensics.scan.recorder import Recorder
-from forensics.scan.settings import OpenCascade, ScanSettings, open_cascade
+from forensics.scan.settings import OpenCascade, ScanSettings, library_versions, open_cascade
 from forensics.types import InputFile, Status
 
 
@@ -220,21 +219,12 @@ def _describe(
         "imgsz": settings.imgsz,
         "max_detections": settings.max_detections,
         "segment_s": settings.segment_s,
-        "versions": _versions(),
+        "versions": {
+            **library_versions(),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+        },
     }
-
-
-def _versions() -> dict[str, str]:
-    names = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "pyarrow")
-    found = {name: _version(name) for name in names}
-    return found | {"python": platform.python_version(), "platform": platform.platform()}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 @contextmanager

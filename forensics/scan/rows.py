@@ -72,11 +72,7 @@ def coverage_row(
 
 
 def _odd_bytes(file: InputFile) -> str | None:
-    """The path's exact bytes as hexadecimal, when they are not UTF-8."""
-    raw = os.fsencode(file.path)
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        count = file.relative.count("/") + 1
-        return b"/".join(raw.split(b"/")[-count:]).hex()
-    return None
+    """The path's exact bytes as hexadecimal, where `path` shows some of them as escapes."""
+    count = file.relative.count("/") + 1
+    raw = b"/".join(os.fsencode(file.path).split(b"/")[-count:])
+    return None if raw == os.fsencode(file.relative) else raw.hex()

@@ -22,6 +22,7 @@ IGNORE = "ignore"
 MAX_BYTES = 2 << 30
 MAX_INDEX = 1 << 40
 MAX_PIXELS = 1 << 24
+MAX_FRAMES = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +116,7 @@ class MediaBuilder:
     suffix_known: bool = True
     normalised: bool = False
     problems: list[Problem] = field(default_factory=list)
-    _below: int = 0
+    _ranges: list[range] = field(default_factory=list)
     _frames: dict[int, bool] = field(default_factory=dict)
     _boxes: list[tuple[int, tuple[float, ...], str, bool, bool]] = field(default_factory=list)
     _spans: list[Span] = field(default_factory=list)
@@ -124,9 +125,9 @@ class MediaBuilder:
         """Note that frame `index` was looked at."""
         self._frames[index] = self._frames.get(index, False) or ignore
 
-    def add_all_below(self, count: int) -> None:
-        """Note that the first `count` frames were all looked at."""
-        self._below = max(self._below, count)
+    def add_all(self, indices: range) -> None:
+        """Note that all these frames were looked at; costs no time per frame until `build`."""
+        self._ranges.append(indices)
 
     def add_box(
         self,
@@ -159,7 +160,8 @@ class MediaBuilder:
     def build(self) -> MediaTruth:
         """Return the collected labels, frames ascending and boxes by frame in written order."""
         single = np.array(sorted(self._frames), np.int64)
-        frames = np.union1d(np.arange(self._below, dtype=np.int64), single)
+        several = [np.arange(r.start, r.stop, r.step, dtype=np.int64) for r in self._ranges]
+        frames = np.unique(np.concatenate([single, *several]))
         ignored = [index for index, ignore in self._frames.items() if ignore]
         boxes = sorted(self._boxes, key=lambda box: box[0])
         return MediaTruth(

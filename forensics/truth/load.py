@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from forensics.errors import TruthError
+from forensics.truth.actev import looks_like_actev, read_actev
 from forensics.truth.base import Truth, combine, read_text
 from forensics.truth.coco import looks_like_coco, read_coco
+from forensics.truth.cvat import looks_like_cvat, read_cvat
+from forensics.truth.fiftyone import looks_like_fiftyone, read_fiftyone
+from forensics.truth.megadetector import looks_like_megadetector, read_megadetector
 from forensics.truth.mot import looks_like_mot, read_mot
 from forensics.truth.spans import COLUMNS, read_spans
+from forensics.truth.values import read_json, read_xml
+from forensics.truth.voc import VocFolder, looks_like_voc
 from forensics.truth.yolo import class_names, looks_like_yolo, read_yolo
 
-FORMATS = ("coco", "yolo", "mot", "spans")
-_SUFFIXES = {"coco": (".json",), "yolo": (".txt",), "mot": (".txt",), "spans": (".csv", ".json")}
-_CANDIDATES = (".json", ".csv", ".txt")
+_SUFFIXES = {
+    "coco": (".json",),
+    "yolo": (".txt",),
+    "mot": (".txt",),
+    "spans": (".csv", ".json"),
+    "cvat": (".xml",),
+    "voc": (".xml",),
+    "megadetector": (".json",),
+    "fiftyone": (".json",),
+    "actev": (".json",),
+}
+FORMATS = tuple(_SUFFIXES)
+_READERS: dict[str, Callable[[Path, str], Truth]] = {
+    "coco": read_coco,
+    "mot": read_mot,
+    "spans": read_spans,
+    "cvat": read_cvat,
+    "megadetector": read_megadetector,
+    "fiftyone": read_fiftyone,
+    "actev": read_actev,
+}
+_JSON_KINDS = {
+    "megadetector": looks_like_megadetector,
+    "coco": looks_like_coco,
+    "actev": looks_like_actev,
+    "fiftyone": looks_like_fiftyone,
+}
+_CANDIDATES = (".json", ".csv", ".txt", ".xml")
+_BESIDE = {"actev": "file-index.json", "fiftyone": "frames.json"}  # read with their main file
 _PROSE = ("README", "LICENSE", "COPYING", "COPYRIGHT", "NOTICE", "SOURCE", "CHANGELOG")
 _CLASS_FILES = frozenset({"classes.txt", "data.yaml", "data.yml", "dataset.yaml", "obj.names"})
 
@@ -28,23 +59,20 @@ def load_truth(paths: Sequence[Path | str], format: str | None = None) -> Truth:
     """
     if format is not None and format not in FORMATS:
         raise TruthError(f"unknown truth format {format!r}; choose one of {', '.join(FORMATS)}")
-    parts: list[Truth] = []
-    skipped: list[str] = []
+    loader = _Loader(format)
     for given in map(Path, paths):
         if given.is_dir():
-            _load_folder(given, format, parts, skipped)
-        else:
-            found = _load_file(given, given.name, format, _Names(given.parent))
-            if found is None:
-                raise TruthError(
-                    f"{given.name}: not a truth file that is known here; give "
-                    f"--truth-format ({', '.join(FORMATS)}) or another path"
-                )
-            parts.append(found)
-    if not any(part.media for part in parts):
+            loader.add_folder(given)
+        elif not loader.add_file(given, given.name, _Names(given.parent)):
+            raise TruthError(
+                f"{given.name}: not a truth file that is known here; give "
+                f"--truth-format ({', '.join(FORMATS)}) or another path"
+            )
+    truth = loader.truth()
+    if not truth.media:
         named = ", ".join(str(path) for path in paths)
-        raise TruthError(f"{named}: no truth found; give a COCO, YOLO, MOT or span file")
-    return combine(parts, skipped)
+        raise TruthError(f"{named}: no truth found; give a file of {', '.join(FORMATS)}")
+    return truth
 
 
 class _Names:
@@ -60,31 +88,46 @@ class _Names:
         return self._known[folder]
 
 
-def _load_folder(top: Path, format_: str | None, parts: list[Truth], skipped: list[str]) -> None:
-    wanted = _SUFFIXES[format_] if format_ else _CANDIDATES
-    names = _Names(top)
-    for path in sorted(top.rglob("*")):
-        if path.suffix.lower() not in wanted or path.name in _CLASS_FILES or not path.is_file():
-            continue
-        shown = path.relative_to(top).as_posix()
-        found = _load_file(path, shown, format_, names)
-        if found is None:
-            skipped.append(shown)
+class _Loader:
+    """Collects the truth of several files; VOC frames of one video come in many of them."""
+
+    def __init__(self, given_format: str | None) -> None:
+        self._format = given_format
+        self._parts: list[Truth] = []
+        self._skipped: list[str] = []
+        self._voc = VocFolder()
+
+    def add_folder(self, top: Path) -> None:
+        """Read every truth file below a folder; list what is none."""
+        wanted = _SUFFIXES[self._format] if self._format else _CANDIDATES
+        names = _Names(top)
+        for path in sorted(top.rglob("*")):
+            if path.suffix.lower() not in wanted or path.name in _CLASS_FILES or not path.is_file():
+                continue
+            shown = path.relative_to(top).as_posix()
+            if _is_beside(path, self._format) or not self.add_file(path, shown, names):
+                self._skipped.append(shown)
+
+    def add_file(self, path: Path, shown: str, names: _Names) -> bool:
+        """Read one file; False if it is no truth."""
+        kind = self._format or detect_format(path, shown)
+        if kind is None:
+            return False
+        if kind == "voc":
+            self._voc.add(path, shown)
+        elif kind == "yolo":
+            self._parts.append(read_yolo(path, shown, names.of(path.parent)))
         else:
-            parts.append(found)
+            self._parts.append(_READERS[kind](path, shown))
+        return True
+
+    def truth(self) -> Truth:
+        return combine([*self._parts, self._voc.truth()], self._skipped)
 
 
-def _load_file(path: Path, shown: str, format_: str | None, names: _Names) -> Truth | None:
-    kind = format_ or detect_format(path, shown)
-    if kind == "coco":
-        return read_coco(path, shown)
-    if kind == "spans":
-        return read_spans(path, shown)
-    if kind == "mot":
-        return read_mot(path, shown)
-    if kind == "yolo":
-        return read_yolo(path, shown, names.of(path.parent))
-    return None
+def _is_beside(path: Path, given_format: str | None) -> bool:
+    """Whether a file is read together with its main file, and is no truth by itself."""
+    return given_format is not None and path.name.endswith(_BESIDE.get(given_format, "\0"))
 
 
 def detect_format(path: Path, shown: str) -> str | None:
@@ -97,22 +140,29 @@ def detect_format(path: Path, shown: str) -> str | None:
         return _json_format(path, shown)
     if suffix == ".txt":
         return _text_format(path, shown)
+    if suffix == ".xml":
+        return _xml_format(path, shown)
     if not path.exists():
         raise TruthError(f"{path}: no such file or folder; check the path of the truth")
     return None
 
 
 def _json_format(path: Path, shown: str) -> str | None:
-    try:
-        data = json.loads(read_text(path, shown))
-    except (ValueError, RecursionError) as error:
-        raise TruthError(f"{shown}: not valid JSON ({error}); fix or export it again") from error
-    if looks_like_coco(data):
-        return "coco"
+    data = read_json(path, shown)
+    for kind, looks_like in _JSON_KINDS.items():
+        if looks_like(data):
+            return kind
     entries = data.get("spans") if isinstance(data, dict) else data
     if not isinstance(entries, list) or not entries or not isinstance(entries[0], dict):
         return None
     return "spans" if "start_s" in entries[0] else None
+
+
+def _xml_format(path: Path, shown: str) -> str | None:
+    root = read_xml(path, shown)
+    if looks_like_cvat(root):
+        return "cvat"
+    return "voc" if looks_like_voc(root) else None
 
 
 def _text_format(path: Path, shown: str) -> str | None:

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forensics.errors import TruthError
-from forensics.truth.base import MAX_INDEX, MediaBuilder, Truth, clean_name, read_text
+from forensics.truth.base import MAX_FRAMES, MAX_INDEX, MediaBuilder, Truth, clean_name, read_text
 
 CLASS_NAMES = (
     *("person", "person on vehicle", "car", "bicycle", "motorbike", "non motorized vehicle"),
     *("static person", "distractor", "occluder", "occluder on the ground", "occluder full"),
     *("reflection", "crowd"),
 )
-MAX_FRAMES = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def read_mot(path: Path, shown: str) -> Truth:
         )
         labels[label] = None
         last = max(last, frame)
-    builder.add_all_below(last)
+    builder.add_all(range(last))
     return Truth(
         media=(builder.build(),),
         classes=tuple(labels),

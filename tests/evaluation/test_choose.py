@@ -11,6 +11,7 @@ from forensics.evaluation import prepare
 from forensics.evaluation.actev import strict_arm, strict_view
 from forensics.evaluation.choose import (
     PER_MILLION_FRAMES,
+    Goal,
     choose_thresholds,
     fixed_sequence,
     split_cameras,
@@ -54,7 +55,7 @@ def test_cameras_are_split_whole_and_reproducibly() -> None:
     assert all(split_cameras(names[:2], share, 1)[1] for share in (0.01, 0.99))
 
 
-def chosen(limit: float, n: int = 8):
+def chosen(limit: float, n: int = 16):
     rng = np.random.default_rng(5)
     clips, told = [], []
     for number in range(n):
@@ -68,24 +69,26 @@ def chosen(limit: float, n: int = 8):
         for edge in ((0, 100, "none"), (100, 140, "gun"), (140, 400, "none")):
             told.append((f"{number}.mp4", *edge))
     prepared = prepare(make_run(*clips), spans_truth(*told))
-    return choose_thresholds(prepared, limit, PER_MILLION_FRAMES, detector=[0.3, 0.6])
+    goal = Goal(limit, PER_MILLION_FRAMES)
+    return choose_thresholds(prepared, goal, detector=[0.3, 0.6])
 
 
 def test_the_choice_is_made_on_some_cameras_and_scored_on_others() -> None:
     choice = chosen(10_000)
-    assert choice.operating_point is not None
+    assert choice.promised and choice.operating_point is not None
     assert choice.bound <= 10_000
     assert not set(choice.calibration) & set(choice.test)
-    assert len(choice.calibration) + len(choice.test) == 8
-    assert choice.false_alarms["value"] is not None and choice.recall["value"] > 0.5
-    assert "exchangeable" in choice.scope and "scored once" in choice.scope
+    assert len(choice.calibration) == len(choice.test) == 8
+    assert choice.on_test["false_alarms_per_million"]["value"] is not None
+    assert choice.on_test["recall"]["value"] > 0.5
+    assert "exchangeable" in "".join(choice.scope) and "scored once" in choice.scope[0]
     assert choice == chosen(10_000)
 
 
 def test_a_promise_that_cannot_be_kept_is_not_made() -> None:
     choice = chosen(10)
-    assert choice.operating_point is None and choice.recall is None
-    assert "no threshold can be promised" in choice.scope
+    assert choice.operating_point is None and choice.on_test is None and not choice.promised
+    assert "no threshold can be promised" in choice.scope[0]
     with pytest.raises(ForensicsError, match="two cameras"):
         chosen(10, n=1)
     with pytest.raises(ForensicsError, match="above 0"):

@@ -1,0 +1,145 @@
+"""`forensics report`: a run as one HTML file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from forensics.cli.output import stderr, stdout
+from forensics.evaluation.rules import UNLABELLED, Rules, run_operating_point
+from forensics.report.evidence import Progress as Report
+from forensics.report.model import DEFAULT_PICTURES, DEFAULT_SEED, Options
+from forensics.report.page import read_truth, write_report
+from forensics.runlog.reader import open_run
+from forensics.truth.load import FORMATS
+from forensics.types import OperatingPoint
+
+EXAMPLES = """
+\b
+Examples:
+  forensics report RUN                           incidents with pictures, no truth needed
+  forensics report RUN --truth labels/           detector alone beside the cascade
+  forensics report RUN --truth spans.csv --out case-17.html --max-pictures 120
+  forensics report RUN --detector-threshold 0.4 --classifier-threshold 0.7
+"""
+
+
+def _class_map(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    if any(not old.strip() or not equals for old, equals, _new in pairs):
+        raise click.BadParameter("write TRUTH=RUN, or TRUTH= to drop the class")
+    return {old.strip(): new.strip() for old, _equals, new in pairs}
+
+
+@click.command("report", epilog=EXAMPLES)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--truth",
+    "truth_paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Truth file or folder; may be given several times. Without it: an investigator's report.",
+)
+@click.option("--truth-format", type=click.Choice(FORMATS), help="Instead of telling by content.")
+@click.option(
+    "--class-map",
+    multiple=True,
+    callback=_class_map,
+    metavar="TRUTH=RUN",
+    help="Name a truth class as the run does; nothing after = drops the class. Repeatable.",
+)
+@click.option(
+    "--unlabelled",
+    type=click.Choice(UNLABELLED),
+    default="skip",
+    show_default=True,
+    help="What images and frames without any label are.",
+)
+@click.option("--detector-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
+@click.option("--classifier-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Default: beside the run folder, named after it.",
+)
+@click.option(
+    "--max-pictures",
+    type=click.IntRange(0),
+    default=DEFAULT_PICTURES,
+    show_default=True,
+    help="Most detections shown with pictures in each list.",
+)
+@click.option("--seed", type=click.IntRange(0), default=DEFAULT_SEED, show_default=True)
+def report_command(  # noqa: PLR0913, PLR0917 - one per option
+    run: Path,
+    truth_paths: tuple[Path, ...],
+    truth_format: str | None,
+    class_map: dict[str, str],
+    unlabelled: str,
+    detector_threshold: float | None,
+    classifier_threshold: float | None,
+    out: Path | None,
+    max_pictures: int,
+    seed: int,
+) -> None:
+    """Write RUN as one HTML file that opens offline, with pictures.
+
+    With truth: verdict, both arms side by side, curves, alarms and what the classifier removed.
+    Without: incidents by file and time. Pictures are fetched from the footage, where it still is,
+    and kept in RUN/evidence.
+    """
+    if (truth_format or class_map) and not truth_paths:
+        raise click.UsageError("--truth-format and --class-map need --truth")
+    tables = open_run(run)
+    scanned = run_operating_point(tables)
+    point = OperatingPoint(
+        scanned.detector if detector_threshold is None else detector_threshold,
+        scanned.classifier if classifier_threshold is None else classifier_threshold,
+    )
+    truth = read_truth(truth_paths, truth_format) if truth_paths else None
+    rules = Rules(unlabelled=unlabelled, class_map=class_map) if truth_paths else None
+    target = out or beside(run)
+    options = Options(max_pictures, seed, _now())
+    with fetching() as progress:
+        n_bytes = write_report(
+            tables, target, truth, point=point, rules=rules, options=options, progress=progress
+        )
+    stdout().print(f"{target} ({n_bytes / 1e6:.1f} MB)", markup=False)
+
+
+def beside(run: Path) -> Path:
+    """The default place of a report: outside the run folder, whose check sums stay as they are."""
+    folder = Path(os.path.abspath(run))
+    return folder.with_name(f"{folder.name}-report.html")
+
+
+def _now() -> str:
+    """Time of writing; SOURCE_DATE_EPOCH fixes it, for reports that must be repeatable."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@contextmanager
+def fetching() -> Iterator[Report]:
+    """A progress bar over the frames that are fetched, on a terminal."""
+    console = stderr()
+    columns = (
+        TextColumn("fetching pictures"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("frames", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show

@@ -1,0 +1,210 @@
+"""Collect the values that the page prints, from a run with or without truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import forensics
+from forensics.evaluation.curves import curves
+from forensics.evaluation.decisions import decisions_prepared
+from forensics.evaluation.evaluate import evaluate_prepared
+from forensics.evaluation.incidents import incidents
+from forensics.evaluation.levels import CASCADE, DETECTOR, count_arm
+from forensics.evaluation.prepare import Prepared, prepare
+from forensics.evaluation.rules import Rules
+from forensics.report import cards, provenance, timeline, wording
+from forensics.report.choose import choose, rule
+from forensics.report.comparison import comparison
+from forensics.report.comparison import removed as removed_rows
+from forensics.report.evidence import Album, Progress
+from forensics.report.examined import examine
+from forensics.report.figures import plots
+from forensics.report.model import CardGroup, CardList, Options
+from forensics.report.planted import Planted, count_planted
+from forensics.report.quantities import Footnotes
+from forensics.report.verdict import judge, report_without_truth
+from forensics.runlog.reader import RunTables
+from forensics.truth.base import Truth
+from forensics.types import OperatingPoint
+
+ALARM_ORDER = ("false", "loose", "frame", "hit", "open", "ignored")
+REMOVED_ORDER = ("lost", "frame", "loose", "false", "open", "ignored")
+
+
+@dataclass(frozen=True, slots=True)
+class TruthInput:
+    """Labels, the hashes of the files they came from, and clips that are listed as planted."""
+
+    labels: Truth
+    files: tuple[provenance.Item, ...] = ()
+    planted: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """Makes the values that the template prints."""
+
+    run: RunTables
+    point: OperatingPoint
+    options: Options
+    progress: Progress | None
+
+    @property
+    def arm(self) -> str:
+        return DETECTOR if self.point.classifier is None else CASCADE
+
+    def with_truth(self, truth: TruthInput, rules: Rules) -> dict[str, Any]:
+        prepared = prepare(self.run, truth.labels, rules)
+        result = evaluate_prepared(prepared, self.point).to_json()
+        planted = count_planted(prepared, truth.planted)
+        examined, notes = examine(self.run), Footnotes()
+        verdict = judge(result, planted, examined, notes)
+        alarms, removed, album = self._cards(prepared, planted)
+        return self._common(truth.files, result["rules"]) | {
+            "verdict": verdict,
+            "examined": examined,
+            "levels": comparison(result["arms"], planted, notes),
+            "taken": removed_rows(result, planted, notes) if result["removal"] else (),
+            "result": result,
+            "frame_word": planted.word("frame"),
+            "event_word": planted.word("event"),
+            "footnotes": notes.texts,
+            "plots": self._plots(prepared, planted),
+            "alarms": alarms,
+            "removed": removed,
+            "incidents": None,
+            "timelines": self._judged_timelines(prepared, planted),
+            "not_kept": album.not_kept,
+        }
+
+    def without_truth(self, rules: Rules) -> dict[str, Any]:
+        prepared = prepare(self.run, None, rules)
+        table = cards.with_kinds(
+            decisions_prepared(prepared, self.point), frozenset(), self.run
+        ).assign(planted=False, on_decoy=False)
+        found = incidents(self.run, self.point, rules, self.arm)
+        picked = self._removed(table, truth=False)
+        shown = choose(
+            found, score="best_score", groups=("path",),
+            limit=self.options.max_pictures, seed=self.options.seed,
+        )  # fmt: skip
+        best = table.set_index("row", drop=False).loc[shown["best_row"].to_numpy()]
+        album = Album(self.run)
+        wants = cards.wants_of(best) + (cards.wants_of(picked.table) if picked else [])
+        shots = album.shots(wants, self.progress)
+        examined = examine(self.run)
+        n_removed = sum(picked.totals.values()) if picked else 0
+        n_files = found["path"].nunique()
+        return self._common((), rules.to_json()) | {
+            "verdict": report_without_truth(len(found), n_files, n_removed, examined),
+            "examined": examined,
+            "levels": (),
+            "taken": (),
+            "result": None,
+            "footnotes": (),
+            "plots": (),
+            "alarms": None,
+            "removed": cards.card_list(picked, shots, ("alarm",)) if picked else None,
+            "incidents": self._incident_cards(found, shown, best, shots),
+            "timelines": self._open_timelines(rules, found),
+            "not_kept": album.not_kept,
+        }
+
+    def _common(
+        self, truth_files: Sequence[provenance.Item], rules: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        created = self.options.created_utc
+        return {
+            "product": f"forensics {forensics.__version__}",
+            "manifest": self.run.manifest,
+            "detector_threshold": wording.threshold(self.point.detector),
+            "classifier_threshold": wording.threshold(self.point.classifier),
+            "has_cascade": self.point.classifier is not None,
+            "frame_word": "",
+            "event_word": "",
+            "folder": self.run.folder.name,
+            "scanned": wording.moment(self.run.manifest.get("started_utc")),
+            "created_utc": created,
+            "provenance": provenance.provenance(self.run, self.point, truth_files, rules, created),
+        }
+
+    def _cards(
+        self, prepared: Prepared, planted: Planted
+    ) -> tuple[CardList, CardList | None, Album]:
+        table = cards.with_kinds(decisions_prepared(prepared, self.point), planted.files, self.run)
+        alarms = cards.pick(table, removed=False, arm=self.arm, truth=True, options=self.options)
+        removed = self._removed(table, truth=True)
+        album = Album(self.run)
+        wants = cards.wants_of(alarms.table) + (cards.wants_of(removed.table) if removed else [])
+        shots = album.shots(wants, self.progress)
+        return (
+            cards.card_list(alarms, shots, ALARM_ORDER),
+            cards.card_list(removed, shots, REMOVED_ORDER) if removed else None,
+            album,
+        )
+
+    def _removed(self, table: pd.DataFrame, *, truth: bool) -> cards.Picked | None:
+        if self.point.classifier is None:
+            return None
+        return cards.pick(table, removed=True, arm=self.arm, truth=truth, options=self.options)
+
+    def _plots(self, prepared: Prepared, planted: Planted) -> Any:
+        words = {level: planted.word(level) for level in ("box", "frame", "event")}
+        negative = int(prepared.ledger.negative.sum())
+        return plots(curves(prepared, self.point), self.point, words, 1e6 / max(negative, 1))
+
+    def _incident_cards(
+        self, found: pd.DataFrame, shown: pd.DataFrame, best: pd.DataFrame, shots: Any
+    ) -> CardList:
+        rows = zip(shown.to_dict("records"), best.to_dict("records"), strict=True)
+        made = [
+            cards.make_card({**detection, "kind": "alarm"}, shots, _span(incident))
+            for incident, detection in rows
+        ]
+        said = rule(
+            len(found), self.options.max_pictures, self.options.seed,
+            score="detector score", groups="every file",
+        )  # fmt: skip
+        return CardList(
+            len(found), len(shown), said, (CardGroup("", "alarm", len(found), tuple(made)),)
+        )
+
+    def _judged_timelines(self, prepared: Prepared, planted: Planted) -> Any:
+        bars = [timeline.truth_bars(prepared, planted)]
+        for arm in (DETECTOR, CASCADE) if self.point.classifier is not None else (DETECTOR,):
+            counted = count_arm(prepared, self.point, arm)
+            bars.append(timeline.alert_bars(prepared, counted, arm))
+        return self._timelines(bars, "truth")
+
+    def _open_timelines(self, rules: Rules, found: pd.DataFrame) -> Any:
+        bars = [timeline.incident_bars(found, self.arm)]
+        if self.arm != DETECTOR:
+            alone = incidents(self.run, self.point, rules, DETECTOR)
+            bars.insert(0, timeline.incident_bars(alone, DETECTOR))
+        return self._timelines(bars, self.arm)
+
+    def _timelines(self, bars: Sequence[pd.DataFrame], first: str) -> Any:
+        filled = [table for table in bars if len(table)]
+        joined = pd.concat(filled, ignore_index=True) if filled else bars[0]
+        return timeline.timelines(self.run.media.to_pylist(), _ends(self.run), joined, first)
+
+
+def _ends(run: RunTables) -> dict[str, tuple[float, float]]:
+    """First and last time of every media's frames."""
+    frames = run.frames.select(["media_id", "time_s"]).to_pandas().dropna()
+    grouped = frames.groupby("media_id", observed=True)["time_s"].agg(["min", "max"])
+    return {str(name): (float(row["min"]), float(row["max"])) for name, row in grouped.iterrows()}
+
+
+def _span(incident: Mapping[Any, Any]) -> str:
+    """When an incident was, and how much of it alarmed."""
+    frames = wording.plural(int(incident["frames"]), "alarm frame")
+    if np.isnan(incident["start_s"]):
+        return frames
+    start, end = (wording.time_code(incident[name]) for name in ("start_s", "end_s"))
+    return f"{start} to {end}, {frames}" if start != end else f"{start}, {frames}"

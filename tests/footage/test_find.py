@@ -1,0 +1,153 @@
+"""Which files are offered to a scan, in which order, under which names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forensics.errors import FootageError
+from forensics.footage.find import common_base, display_name, find_inputs, hash_file
+
+
+def names(root: Path | list[Path], **options: bool) -> list[str]:
+    roots = root if isinstance(root, list) else [root]
+    recursive = options.get("recursive", True)
+    return [file.relative for file in find_inputs(roots, recursive=recursive)]
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_natural_order_and_only_footage(tmp_path: Path) -> None:
+    touch(*(tmp_path / name for name in ("c10.mp4", "c2.MP4", "c1.avi", "notes.txt", "z.JPG")))
+    touch(tmp_path / "cam2" / "a.ts", tmp_path / "cam10" / "a.ts")
+    files = ["c1.avi", "c2.MP4", "c10.mp4", "z.JPG"]
+    assert names(tmp_path, recursive=False) == files
+    assert names(tmp_path) == [*files, "cam2/a.ts", "cam10/a.ts"]
+
+
+def test_a_named_file_is_taken_whatever_its_ending(tmp_path: Path) -> None:
+    touch(tmp_path / "export.bin", tmp_path / "noending")
+    assert names([tmp_path / "export.bin", tmp_path / "noending"]) == ["export.bin", "noending"]
+
+
+def test_a_file_named_twice_is_one_file(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "x.mp4")
+    roots = [tmp_path / "a", tmp_path / "a" / "x.mp4", tmp_path / "a" / ".." / "a" / "x.mp4"]
+    assert names(roots) == ["x.mp4"]
+
+
+def test_paths_are_relative_to_what_the_roots_share(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "x.mp4", tmp_path / "b" / "x.mp4")
+    assert names([tmp_path / "a", tmp_path / "b"]) == ["a/x.mp4", "b/x.mp4"]
+    assert common_base([tmp_path / "a", tmp_path / "b"]) == tmp_path
+
+
+def test_links_and_special_files_are_refused_and_not_left_out(tmp_path: Path) -> None:
+    touch(tmp_path / "real.mp4", tmp_path / "elsewhere" / "secret.mp4")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "link.mp4").symlink_to(tmp_path / "real.mp4")
+    (folder / "dead.mp4").symlink_to(tmp_path / "nothing")
+    (folder / "round").symlink_to(folder)
+    (folder / "out").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(folder / "pipe.mp4")
+    found = {file.relative: file.refused for file in find_inputs([folder], recursive=True)}
+    assert set(found) == {"link.mp4", "dead.mp4", "pipe.mp4", "round", "out"}
+    assert "regular file" in found.pop("pipe.mp4")
+    assert all("symbolic link" in why for why in found.values())
+
+
+def test_what_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FootageError, match="cannot read .*check the path"):
+        find_inputs([tmp_path / "missing"], recursive=True)
+    with pytest.raises(FootageError, match="no footage found"):
+        find_inputs([tmp_path], recursive=True)
+    touch(tmp_path / "sub" / "a.mp4")
+    with pytest.raises(FootageError, match="add --recursive"):
+        find_inputs([tmp_path], recursive=False)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_an_unlistable_folder_is_an_error(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp4", tmp_path / "closed" / "b.mp4")
+    (tmp_path / "closed").chmod(0)
+    try:
+        with pytest.raises(FootageError, match="cannot list"):
+            find_inputs([tmp_path], recursive=True)
+    finally:
+        (tmp_path / "closed").chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("rule", "cameras"),
+    [
+        ("folder", ["gate", "gate/old", "top.mp4"]),
+        ("file", ["gate/a.mp4", "gate/old/b.mp4", "top.mp4"]),
+    ],
+)
+def test_what_a_camera_is(tmp_path: Path, rule: str, cameras: list[str]) -> None:
+    touch(tmp_path / "gate" / "a.mp4", tmp_path / "gate" / "old" / "b.mp4", tmp_path / "top.mp4")
+    files = find_inputs([tmp_path], recursive=True, camera=rule)
+    assert sorted(file.camera_id for file in files) == cameras
+
+
+def test_cameras_by_pattern(tmp_path: Path) -> None:
+    touch(tmp_path / "cam07_1.mp4", tmp_path / "cam08_1.mp4", tmp_path / "cam07_2.mp4")
+    files = find_inputs([tmp_path], recursive=True, camera="(cam[0-9]+)")
+    assert [file.camera_id for file in files] == ["cam07", "cam07", "cam08"]
+    for rule, complaint in (("(", "regular"), ("cam", "no group"), ("(dog)", "does not match")):
+        with pytest.raises(FootageError, match=complaint):
+            find_inputs([tmp_path], recursive=True, camera=rule)
+
+
+HOSTILE = [
+    b"bad\xff\xfe.mp4",
+    b"line\nbreak.mp4",
+    b"\x1b[31mred.mp4",
+    "‮gpj.mp4".encode(),
+    b"<script>alert(1)<img src=x>.mp4",
+    b"=cmd|' ' !A0.mp4",
+    b"12:30:00.mp4",
+    b"%03d.mp4",
+    b"-rf.mp4",
+    b"a b'c\"d.mp4",
+    b"x" * 251 + b".mp4",
+    rb"bad\xff\xfe.mp4",
+    rb"line\nbreak.mp4",
+]
+
+
+def test_hostile_names_are_shown_apart_and_harmless(tmp_path: Path) -> None:
+    for name in HOSTILE:
+        with open(os.path.join(os.fsencode(tmp_path), name), "wb") as stream:
+            stream.write(name)
+    files = find_inputs([tmp_path], recursive=True)
+    shown = [file.relative for file in files]
+    assert len(set(shown)) == len(shown) == len(HOSTILE)
+    for file in files:
+        assert file.relative.isprintable()
+        assert file.relative.encode("utf-8")
+        assert file.path.read_bytes() == os.path.basename(os.fsencode(file.path))
+
+
+@given(a=st.binary(min_size=1, max_size=12), b=st.binary(min_size=1, max_size=12))
+def test_no_two_names_look_the_same(a: bytes, b: bytes) -> None:
+    shown = [display_name(os.fsdecode(name)) for name in (a, b)]
+    assert (shown[0] == shown[1]) == (a == b)
+    assert all(text.isprintable() for text in shown)
+
+
+def test_hashing_can_be_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "large.mp4"
+    path.write_bytes(bytes(3 << 20))
+    with pytest.raises(OSError, match="stopped"):
+        hash_file(path, lambda: True)
+    assert len(hash_file(path)) == 64

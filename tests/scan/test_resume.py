@@ -1,0 +1,306 @@
+"""Going on with a run: when it is allowed, and that nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forensics.cascade.definition import ZOO, load_cascade
+from forensics.errors import CascadeError, ForensicsError, RunLogError
+from forensics.runlog.ledger import Ledger
+from forensics.runlog.reader import open_run
+from forensics.runlog.verify import verify_run
+from forensics.scan import plan
+from forensics.scan.settings import library_versions
+from tests.support.clips import write_clip, write_still
+from tests.support.scans import Silent, fingerprint, run_small_scan
+
+
+class Interrupting(Silent):
+    """Presses Ctrl-C at the n-th event of the kind `at`: frames, segment or file."""
+
+    def __init__(self, at: str, n: int) -> None:
+        super().__init__()
+        self._at, self._left = at, n
+
+    def _count(self, kind: str) -> None:
+        self._left -= kind == self._at
+        if self._left == 0:
+            self._left = -1
+            raise KeyboardInterrupt
+
+    def frames(self, n: int) -> None:
+        super().frames(n)
+        self._count("frames")
+
+    def segment(self, footage_s: float) -> None:
+        self._count("segment")
+
+    def file(self, row: dict[str, Any], size_bytes: int) -> None:
+        super().file(row, size_bytes)
+        self._count("file")
+
+
+def quick(paths: Any, run: Path, **changes: Any) -> Any:
+    return run_small_scan(paths, run, detector_only=True, **changes)
+
+
+def problems(run: Path) -> list[str]:
+    return [f"{f.name}: {f.problem}" for f in verify_run(run) if f.problem]
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    write_clip(folder / "a.mp4", frames=30)
+    write_clip(folder / "b.mp4", frames=25, first=50)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("at", "n"), [("frames", 1), ("segment", 1), ("segment", 3), ("file", 1), ("file", 4)]
+)
+def test_stopped_between_any_two_steps_and_gone_on(
+    archive: Path,
+    tmp_path: Path,
+    at: str,
+    n: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plan, "STILLS_PER_UNIT", 2)  # several units of stills
+    quick(archive, tmp_path / "quiet")
+    stopped = quick(archive, tmp_path / "run", progress=Interrupting(at, n))
+    assert stopped.interrupted
+    assert not problems(tmp_path / "run")
+    assert not quick(archive, tmp_path / "run").interrupted
+    assert fingerprint(tmp_path / "run") == fingerprint(tmp_path / "quiet")
+
+
+def test_a_finished_run_is_not_scanned_again(archive: Path, tmp_path: Path) -> None:
+    quick(archive, tmp_path / "run")
+    before, again = fingerprint(tmp_path / "run"), Silent()
+    result = quick(archive, tmp_path / "run", progress=again)
+    assert again.seen == 0
+    assert result.frames == 0
+    assert fingerprint(tmp_path / "run") == before
+    assert not problems(tmp_path / "run")
+
+
+def test_a_copy_among_stills_is_no_reason_to_forget_the_original(tmp_path: Path) -> None:
+    """The copy is recorded before its chunk is decoded: an interruption falls in between."""
+    folder = tmp_path / "stills"
+    folder.mkdir()
+    write_still(folder / "1.png", 1)
+    shutil.copy(folder / "1.png", folder / "2.png")
+    write_still(folder / "3.png", 3)
+    stopped = quick(folder, tmp_path / "run", progress=Interrupting("file", 1))
+    assert stopped.interrupted
+    assert {row["status"] for row in stopped.media} == {"partial"}
+    result = quick(folder, tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert [row["status"] for row in result.media] == ["ok"] * 3
+    assert run.frames.num_rows == 2
+
+
+def changed_settings() -> list[tuple[str, dict[str, Any]]]:
+    cascade = load_cascade("handgun")
+    return [
+        ("floor", {"floor": 0.0002}),
+        ("gate", {"gate": 0.01}),
+        ("imgsz", {"imgsz": 96}),
+        ("max_detections", {"max_detections": 3}),
+        ("backend", {"backend": "openvino"}),
+        ("segment_s", {"segment_s": 1.0}),
+        ("cascade", {"cascade": replace_hash(cascade)}),
+    ]
+
+
+def replace_hash(cascade: Any) -> Any:
+    return replace(cascade, sha256="0" * 64)
+
+
+@pytest.mark.parametrize(("name", "change"), changed_settings())
+def test_other_settings_refuse_to_go_on(
+    clips: Path, tmp_path: Path, name: str, change: dict[str, Any]
+) -> None:
+    quick(clips, tmp_path / "run")
+    before = fingerprint(tmp_path / "run")
+    with pytest.raises(RunLogError, match="another cascade, engine or settings"):
+        quick(clips, tmp_path / "run", **change)
+    assert fingerprint(tmp_path / "run") == before
+    assert not problems(tmp_path / "run")
+
+
+def test_another_engine_version_refuses_to_go_on(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(clips, tmp_path / "run", progress=Interrupting("file", 1))
+    known = library_versions()
+    newer = {**known, "onnxruntime": "99.0"}
+    monkeypatch.setattr("forensics.scan.settings.library_versions", lambda: newer)
+    with pytest.raises(RunLogError, match="another cascade, engine or settings"):
+        quick(clips, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("at", "n"), [("segment", 1), ("file", 1), ("file", 99)])
+def test_a_changed_file_refuses_to_go_on(clips: Path, tmp_path: Path, at: str, n: int) -> None:
+    quick(clips, tmp_path / "run", progress=Interrupting(at, n))
+    before = fingerprint(tmp_path / "run")
+    write_clip(clips / "a.mp4", frames=31)
+    with pytest.raises(RunLogError, match=r"a\.mp4 has changed"):
+        quick(clips, tmp_path / "run")
+    unchanged = {name: sha for name, sha in before.items() if "/" in name}
+    assert unchanged.items() <= fingerprint(tmp_path / "run").items()
+    if n == 99:  # a finished run stays verifiable
+        assert [p for p in problems(tmp_path / "run") if not p.startswith("a.mp4")] == []
+
+
+def test_a_file_that_became_a_link_refuses_to_go_on(clips: Path, tmp_path: Path) -> None:
+    quick(clips, tmp_path / "run")
+    (clips / "a.mp4").rename(tmp_path / "elsewhere.mp4")
+    (clips / "a.mp4").symlink_to(tmp_path / "elsewhere.mp4")
+    with pytest.raises(RunLogError, match=r"a\.mp4 has changed"):
+        quick(clips, tmp_path / "run")
+
+
+def test_a_touched_file_is_the_same_file(clips: Path, tmp_path: Path) -> None:
+    quick(clips, tmp_path / "run")
+    before = fingerprint(tmp_path / "run")
+    os.utime(clips / "a.mp4", (1, 1))
+    again = Silent()
+    quick(clips, tmp_path / "run", progress=again)
+    assert again.seen == 0
+    assert fingerprint(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize(("at", "n"), [("segment", 1), ("file", 1)])
+def test_a_file_that_is_gone_stays_in_the_log(clips: Path, tmp_path: Path, at: str, n: int) -> None:
+    quick(clips, tmp_path / "run", progress=Interrupting(at, n))
+    (clips / "a.mp4").unlink()
+    result = quick(clips, tmp_path / "run")
+    row = next(row for row in result.media if row["path"] == "a.mp4")
+    run = open_run(tmp_path / "run")
+    kept = [f for f in run.frames.to_pylist() if f["media_id"] == row["media_id"]]
+    assert [f["frame_index"] for f in kept] == list(range(20 if at == "segment" else 30))
+    assert row["status"] == ("partial" if at == "segment" else "ok")
+    if at == "segment":
+        assert "no longer" in row["reason"]
+        states = [c["state"] for c in run.coverage.to_pylist() if c["path"] == "a.mp4"]
+        assert states == ["scanned", "not_reached"]
+
+
+def test_a_file_that_was_gone_for_a_while_is_scanned_then(clips: Path, tmp_path: Path) -> None:
+    quick(clips, tmp_path / "quiet")
+    quick(clips, tmp_path / "run", progress=Interrupting("segment", 1))
+    (clips / "a.mp4").rename(tmp_path / "a.mp4")
+    quick(clips, tmp_path / "run")
+    (tmp_path / "a.mp4").rename(clips / "a.mp4")
+    quick(clips, tmp_path / "run")
+    assert fingerprint(tmp_path / "run") == fingerprint(tmp_path / "quiet")
+
+
+def test_more_files_may_join_a_run(clips: Path, tmp_path: Path) -> None:
+    quick(clips, tmp_path / "run")
+    write_clip(clips / "c.mp4", frames=10, first=90)
+    again = Silent()
+    quick(clips, tmp_path / "run", progress=again)
+    assert again.seen == 10
+    assert not problems(tmp_path / "run")
+
+
+def test_other_footage_is_refused(clips: Path, tmp_path: Path) -> None:
+    quick(clips, tmp_path / "run")
+    write_clip(tmp_path / "other.mp4", frames=10)
+    with pytest.raises(RunLogError, match="was made from .*choose another --out"):
+        quick(tmp_path / "other.mp4", tmp_path / "run")
+    assert not problems(tmp_path / "run")
+
+
+def test_overwrite_starts_again(clips: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    quick(clips, run)
+    before = fingerprint(run)
+    (run / "notes.txt").write_text("mine")
+    (run / "my.parquet").write_text("mine")
+    again = Silent()
+    quick(clips, run, progress=again, overwrite=True, floor=0.001, gate=0.001)
+    assert again.seen == 55
+    assert fingerprint(run) != before
+    assert (run / "notes.txt").read_text() == (run / "my.parquet").read_text() == "mine"
+
+
+def test_overwrite_keeps_the_old_run_when_the_new_one_cannot_start(
+    clips: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(ZOO / "handgun", tmp_path / "cascade")
+    (tmp_path / "cascade" / "detector.fp32.onnx").write_bytes(b"other")
+    quick(clips, tmp_path / "run")
+    before = fingerprint(tmp_path / "run")
+    with pytest.raises(CascadeError, match="SHA-256"):
+        broken = load_cascade(str(tmp_path / "cascade"))
+        quick(clips, tmp_path / "run", overwrite=True, cascade=broken)
+    assert fingerprint(tmp_path / "run") == before
+    assert not problems(tmp_path / "run")
+
+
+def test_a_folder_with_other_things_is_refused(clips: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "thesis.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(RunLogError, match="holds other files"):
+            quick(clips, run, overwrite=overwrite)
+    assert [path.name for path in run.iterdir()] == ["thesis.txt"]
+
+
+def test_two_scans_cannot_write_one_run(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with open(tmp_path / "run" / ".lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RunLogError, match="another scan"):
+            quick(clips, tmp_path / "run")
+    quick(clips, tmp_path / "run")
+
+
+def corrupt_run_json(run: Path) -> None:
+    (run / "run.json").write_text("{")
+
+
+def corrupt_ledger(run: Path) -> None:
+    data = bytearray((run / "ledger.sqlite").read_bytes())
+    data[4096:] = bytes(len(data) - 4096)
+    (run / "ledger.sqlite").write_bytes(data)
+
+
+def empty_ledger(run: Path) -> None:
+    (run / "ledger.sqlite").write_bytes(b"no database at all, but text")
+
+
+@pytest.mark.parametrize("break_it", [corrupt_run_json, corrupt_ledger, empty_ledger])
+def test_a_damaged_run_is_an_expected_error(
+    clips: Path, tmp_path: Path, break_it: Callable[[Path], None]
+) -> None:
+    quick(clips, tmp_path / "run")
+    break_it(tmp_path / "run")
+    with pytest.raises(ForensicsError):
+        quick(clips, tmp_path / "run")
+
+
+def test_the_plan_is_on_record_before_the_first_frame(clips: Path, tmp_path: Path) -> None:
+    stopped = quick(clips, tmp_path / "run", progress=Interrupting("frames", 1))
+    assert [row["path"] for row in stopped.media] == ["a.mp4", "b.mp4"]
+    ledger = Ledger(tmp_path / "run")
+    assert list(ledger.media()) == ["a.mp4", "b.mp4"]
+    ledger.close()
+    coverage = open_run(tmp_path / "run").coverage.to_pylist()
+    assert [row["state"] for row in coverage] == ["not_reached"] * 2
+    assert json.loads((tmp_path / "run" / "run.json").read_bytes())["status"] == "partial"
