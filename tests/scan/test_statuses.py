@@ -54,6 +54,12 @@ def huge_picture(path: Path) -> Path:
     return path
 
 
+def no_frames(path: Path) -> None:
+    """Keep the header of a Matroska file and nothing of its content."""
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"\x1f\x43\xb6\x75")])
+
+
 @pytest.fixture
 def bad_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "bad"
@@ -67,7 +73,7 @@ def bad_folder(tmp_path: Path) -> Path:
         f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n"
     )
     write_tone(folder / "f-tone.mp4")
-    write_clip(folder / "g-noframes.mp4", frames=0)
+    no_frames(write_clip(folder / "g-noframes.mkv", frames=5))
     truncate(write_clip(folder / "h-cut.mp4", frames=40), 0.5)
     truncate(write_clip(folder / "i-cut.mkv", frames=60, options={"crf": "18"}), 0.5)
     (folder / "j-link.mp4").symlink_to(secret)
@@ -89,7 +95,7 @@ def test_bad_files_among_good_ones(bad_folder: Path, tmp_path: Path) -> None:
         "d-concat.mp4": ("unreadable", "cannot be opened"),
         "e-hls.mp4": ("unreadable", "cannot be opened"),
         "f-tone.mp4": ("unreadable", "no video stream (the file holds: audio)"),
-        "g-noframes.mp4": ("unreadable", ""),
+        "g-noframes.mkv": ("unreadable", ""),
         "h-cut.mp4": ("unreadable", "moov atom not found"),
         "i-cut.mkv": ("partial", "File ended prematurely"),
         "j-link.mp4": ("refused", "symbolic link"),
