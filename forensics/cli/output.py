@@ -20,8 +20,15 @@ from rich.progress import (
 LOG_EVERY_S = 10.0
 
 
+PLAIN_WIDTH = 160  # where no terminal says how wide it is
+
+
 def stdout() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    """For results; wide enough for tables where output goes to a file or a pipe."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    return console
 
 
 def stderr() -> Console:

@@ -22,7 +22,8 @@ UPPER_METHOD = (
 )
 LOWER_METHOD = (
     "the lesser of the exact pooled binomial lower limit (Clopper-Pearson) and the one-sided "
-    "camera logit-t limit; where nothing was missed, the latter takes one as missed"
+    "camera logit-t limit; where nothing was missed, the latter takes one as missed; the pooled "
+    "one alone where no camera has more than one"
 )
 
 
@@ -50,7 +51,8 @@ def lower_bound(hits: Floats, totals: Floats, risk: float) -> float:
 
     The lesser of the exact pooled Clopper-Pearson limit and the camera t limit on the logit scale,
     logit(R) - t se / (R (1 - R)) with se that of the ratio R = sum(hits) / sum(totals). Where all
-    are hit the spread between cameras cannot be seen: one miss is assumed. `hits`, `totals`
+    are hit the spread between cameras cannot be seen: one miss is assumed. Cameras with a single
+    trial each are independent trials, for which the pooled limit is exact. `hits`, `totals`
     (cameras,).
     """
     used = totals > 0
@@ -59,7 +61,9 @@ def lower_bound(hits: Floats, totals: Floats, risk: float) -> float:
     if not hit:
         return 0.0
     pooled = float(stats.beta.ppf(risk, hit, whole - hit + 1))
-    if hit == whole and whole > 1:
+    if not np.any(totals > 1):
+        return pooled
+    if hit == whole:
         hits = hits.copy()
         hits[int(np.argmax(totals))] -= 1
     share = float(hits.sum()) / whole

@@ -178,17 +178,29 @@ def _reselected(
         fits = false_a <= false_b[:, None]
         place = np.argmax(fits, axis=1)
         top, bottom = hits_b - hits_a[rows, place], exists
-    fine = fits.any(axis=1) & (bottom > 0)
-    few = f"; under {FEW_CAMERAS} cameras: too narrow" if n < FEW_CAMERAS else ""
+    # Nothing over nothing says nothing; something over nothing is beyond any limit.
+    fine = fits.any(axis=1) & ((hits_b > 0) & (top + bottom > 0) if at_recall else bottom > 0)
     words = (
         f"paired camera bootstrap (percentile) over {n} cameras, {100 * rules.confidence:g} %, "
         f"threshold chosen anew in each of {rules.replicates} replicates, seed {rules.seed}; "
-        f"defined in {int(fine.sum())} of them{few}"
+        f"defined in {int(fine.sum())} of them"
     )
-    if not fine.any():
+    return _percentile(top[fine], bottom[fine], rules.confidence, words, n)
+
+
+def _percentile(
+    top: Floats, bottom: Floats, confidence: float, words: str, cameras: int
+) -> Interval:
+    """Limits of top / bottom over replicates; a limit beyond all numbers is None."""
+    words += f"; under {FEW_CAMERAS} cameras: too narrow" if cameras < FEW_CAMERAS else ""
+    if not len(top):
         return Interval(None, None, None, words)
-    low, high = np.quantile(top[fine] / bottom[fine], tail_levels(rules.confidence))
-    return Interval(None, float(low), float(high), words)
+    sample = np.divide(top, bottom, out=np.full(len(top), np.inf), where=bottom > 0)
+    low, high = np.quantile(sample, tail_levels(confidence), method="inverted_cdf").tolist()
+    if not np.isfinite(high):
+        words += "; no upper limit: in many of them the other side has no false alarm"
+    limits = [limit if np.isfinite(limit) else None for limit in (low, high)]
+    return Interval(None, limits[0], limits[1], words)
 
 
 def _fixed_sums(a: Side, b: Side, fixed: ArmCounts, level: str) -> _Sums:

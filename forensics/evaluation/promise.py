@@ -110,13 +110,14 @@ def provenance(
         else "as observed, no guarantee"
     )
     best = "fewest false alarms" if goal.is_recall else f"best recall of {found.recall_of}"
+    method = "Learn-then-Test" if terms.guarantee else "observed"
     how = "named" if terms.calibration else f"share {terms.share:g}, seed {terms.seed}"
     log = prepared.log
     chosen_on = np.isin(log.camera, list(calibration))
     names = sorted(m for m, used in zip(log.media_id, chosen_on.tolist(), strict=True) if used)
     footage = hashlib.sha256("\n".join(names).encode()).hexdigest()
     return (
-        f"{goal.words} ({sure}), then {best}; Learn-then-Test on {found.n_calibration} calibration "
+        f"{goal.words} ({sure}), then {best}; {method} on {found.n_calibration} calibration "
         f"cameras ({how}), scored once on {found.n_test} others; calibration footage: SHA-256 over "
         f"its sorted media hashes {footage[:SHOWN_HASH]}; run settings "
         f"{prepared.run.manifest.get('id', 'unknown')}"

@@ -38,6 +38,13 @@ class Interval:
         return Interval(parts[0], parts[1], parts[2], self.method)
 
 
+    def at_most(self, bound: float) -> Interval:
+        """The same figure where more than `bound` cannot be: a frame is false at most once."""
+        if self.high is None or self.high <= bound:
+            return self
+        return Interval(self.value, self.low, bound, f"{self.method}; cut at {bound:,.0f}")
+
+
 def undefined(reason: str) -> Interval:
     return Interval(None, None, None, reason)
 

@@ -132,6 +132,7 @@ class ArmFigures:
         sums = {name: int(getattr(frame, name).sum()) for name in ("tp", "fp", "fn", "tn")}
         known = bool(ledger.evaluated.sum())
         rate = self._rate(frame.fp, ledger.negative, MILLION, "truth has no negative frames")
+        rate = rate.at_most(MILLION)
         footage = divide(sums["fp"], int(ledger.footage.sum()))
         localised, missed = int(frame.localised_tp.sum()), int(frame.localised_fn.sum())
         return {

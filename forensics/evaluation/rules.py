@@ -13,6 +13,7 @@ from forensics.runlog.reader import RunTables
 from forensics.types import OperatingPoint
 
 UNLABELLED = ("skip", "negative")
+EVENT_RULES = ("gap_s", "confirm_hits", "confirm_frames")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Rules:
 
 def run_rules(run: RunTables, **given: Any) -> Rules:
     """The rules that go with a run: its cascade's event rule, and what is `given` and not None."""
-    events = run.manifest.get("events", {})
+    kept = run.manifest.get("events", {})
+    events = {name: kept[name] for name in EVENT_RULES if name in kept}
     return Rules(**{**events, **{name: v for name, v in given.items() if v is not None}})
 
 

@@ -116,7 +116,8 @@ def _tests(comparison: Figures) -> list[str]:
 def _matched(figures: Figures) -> list[str]:
     moved, kept = figures["moved"], figures["kept"]
     recall, budget = figures["recall"], figures["false_alarms"]
-    lines = [f"At equal {figures['level']} recall ({moved} moves its detector threshold):"]
+    level = figures["level"].removesuffix("s")
+    lines = [f"At equal {level} recall ({moved} moves its detector threshold):"]
     if recall["undefined"]:
         lines.append(f"  n/a: {recall['undefined']}")
     else:
@@ -125,7 +126,7 @@ def _matched(figures: Figures) -> list[str]:
             f"{_alarms(recall, moved)} false alarm frames; {kept}: {_alarms(recall, kept)}; "
             f"ratio {kept} / {moved} {interval(recall['false_alarm_ratio'])}"
         )
-    lines.append("At no more false alarm frames:")
+    lines.append(f"At no more false alarm frames than {kept}:")
     if budget["undefined"]:
         return [*lines, f"  n/a: {budget['undefined']}"]
     pairs = budget["incidents"]

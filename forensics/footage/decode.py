@@ -124,6 +124,8 @@ class Decoder:
     def _reason(self, error: Exception) -> str:
         said = [line for _, _, line in self._lines]
         text = " ".join((said[-1] if said else str(getattr(error, "strerror", error))).split())
+        if "not on whitelist" in text:
+            text = "its format is not one that is scanned (playlists, for example, are not)"
         return f"cannot be opened as video: {text}"
 
     def _describe(self) -> StreamInfo:

@@ -205,6 +205,7 @@ def test_undefined_is_a_dash_with_its_reason_and_never_zero(tmp_path: Path) -> N
         for cells, row in matching:
             assert cells.count("\u2013") == 2 and "0.0" not in cells, cells
             assert 'title="The truth has no' in row
+    assert re.search(r"without a target; with one 0 \u2013 \d", parsed.text["comparison"])
     assert "The truth has no incident here." in parsed.text["comparison"]
     assert "what it loses cannot be said" in parsed.text["verdict"]
     assert "Not drawn: recall of frames with a target" in parsed.text["curves"]
@@ -214,6 +215,7 @@ def test_no_negative_frames_leave_false_alarms_undefined(tmp_path: Path) -> None
     run = blind_run(tmp_path, Clip("a.mp4", 10, detections={3: [(HIT, 0.9, 0.9)]}, size=SIZE))
     text = Page(page_of(run, spans_truth(("a.mp4", 0, 9, "gun")))).text
     assert "How many alarms are false cannot be said" in text["verdict"]
+    assert re.search(r"without a target; with one \u2013 \d+ 0", text["comparison"])
     assert "0 false" not in text["verdict"]
 
 
