@@ -6,7 +6,7 @@ import numpy as np
 
 from forensics.backends import Engine
 from forensics.cascade.definition import ClassifierSpec
-from forensics.errors import CascadeError
+from forensics.errors import BackendError, CascadeError
 from forensics.types import FloatArray, ImageArray
 
 
@@ -26,6 +26,8 @@ class Classifier:
                 f"classifier output has shape {logits.shape}, not (n, {len(self.spec.classes)}): "
                 "the class count in cascade.toml does not fit the model"
             )
+        if not np.isfinite(logits).all():
+            raise BackendError("the classifier gave values that are not numbers; use another model")
         # In double precision, so that the vector sums to 1 as well as float32 can say.
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
         powers = np.exp(shifted)

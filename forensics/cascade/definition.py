@@ -16,6 +16,7 @@ from forensics.types import OperatingPoint
 ZOO = Path(__file__).resolve().parent.parent / "zoo"
 FILE_NAME = "cascade.toml"
 SCHEMA = 1
+LARGE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class _Table:
             operating_point=OperatingPoint(point.fraction("detector"), threshold),
             chosen_how=point.text("chosen"),
             events=EventRule(
-                events.number("gap_s"), events.size("confirm_hits"), events.size("confirm_frames")
+                events.positive("gap_s"), events.size("confirm_hits"), events.size("confirm_frames")
             ),
             sha256=sha256,
         )
@@ -183,7 +184,7 @@ class _Table:
             imgsz=self.size("imgsz"),
             classes=classes,
             targets=targets,
-            padding=self.number("padding"),
+            padding=self.positive("padding"),
             min_side=self.size("min_side"),
             grey=colour == "grey",
             normalisation=self._normalisation(),
@@ -194,7 +195,7 @@ class _Table:
         for precision in self.table("files")._values:
             entry = self.table("files").table(precision)
             name = entry.text("file")
-            if Path(name).name != name:
+            if Path(name).name != name or name in {"", ".."} or "\0" in name:
                 raise entry.error("file", "leaves the cascade's folder")
             files[precision] = ModelRef(self._folder / name, entry.text("sha256"))
         if "fp32" not in files:
@@ -209,7 +210,7 @@ class _Table:
 
     def _triple(self, key: str) -> tuple[float, float, float]:
         values = self._get(key, list)
-        if len(values) != 3 or not all(isinstance(v, int | float) for v in values):
+        if len(values) != 3 or not all(type(v) in {int, float} and abs(v) < LARGE for v in values):
             raise self.error(key, "is not three numbers")
         return float(values[0]), float(values[1]), float(values[2])
 
@@ -225,7 +226,16 @@ class _Table:
         return str(self._get(key, str))
 
     def number(self, key: str) -> float:
-        return float(self._get(key, (int, float)))
+        value = self._get(key, (int, float))
+        if not abs(value) < LARGE:  # neither nan nor inf
+            raise self.error(key, "is out of range")
+        return float(value)
+
+    def positive(self, key: str) -> float:
+        value = self.number(key)
+        if value <= 0:
+            raise self.error(key, "is not above 0")
+        return value
 
     def size(self, key: str) -> int:
         value = int(self._get(key, int))
@@ -241,9 +251,11 @@ class _Table:
 
     def names(self, key: str) -> tuple[str, ...]:
         values = self._get(key, list)
-        if not values or len(set(map(str, values))) != len(values):
+        if not all(isinstance(value, str) for value in values):
+            raise self.error(key, "is not a list of names")
+        if not values or len(set(values)) != len(values):
             raise self.error(key, "is empty or repeats a name")
-        return tuple(str(v) for v in values)
+        return tuple(values)
 
     def table(self, key: str) -> _Table:
         return _Table(self._get(key, dict), f"{self._where} [{key}]", self._folder)

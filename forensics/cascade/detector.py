@@ -9,7 +9,7 @@ import numpy as np
 from forensics.backends import Engine
 from forensics.boxes import Letterbox, nms
 from forensics.cascade.definition import DetectorSpec
-from forensics.errors import CascadeError
+from forensics.errors import BackendError, CascadeError
 from forensics.types import Detections, FloatArray, ImageArray
 
 # Greedy NMS is prefix-stable in the score, so this cap cannot change a box above it.
@@ -34,6 +34,8 @@ class Detector:
                 f"detector output has shape {raw.shape}, not (n, {wanted}, anchors): the class "
                 "count in cascade.toml does not fit the model"
             )
+        if not np.isfinite(raw).all():  # such a score would pass for "nothing found"
+            raise BackendError("the detector gave values that are not numbers; use another model")
         return raw
 
     def boxes(self, raw: FloatArray, letterboxes: Sequence[Letterbox]) -> list[Detections]:

@@ -20,6 +20,8 @@ COMMANDS = {
     "demo": "forensics.cli.demo:demo_command",
     "probe": "forensics.cli.probe:probe_command",
     "scan": "forensics.cli.scan:scan_command",
+    "import-predictions": "forensics.cli.import_predictions:import_command",
+    "export-truth": "forensics.cli.export_truth:export_command",
     "evaluate": "forensics.cli.evaluate:evaluate_command",
     "threshold": "forensics.cli.threshold:threshold_command",
     "compare": "forensics.cli.compare:compare_command",
