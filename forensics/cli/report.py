@@ -11,13 +11,13 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from forensics.cli.options import GivenTruth, truth_options
 from forensics.cli.output import stderr, stdout
-from forensics.evaluation.rules import UNLABELLED, Rules, run_operating_point
+from forensics.evaluation.rules import run_operating_point, run_rules
 from forensics.report.evidence import Progress as Report
 from forensics.report.model import DEFAULT_PICTURES, DEFAULT_SEED, Options
 from forensics.report.page import read_truth, write_report
 from forensics.runlog.reader import open_run
-from forensics.truth.load import FORMATS
 from forensics.types import OperatingPoint
 
 EXAMPLES = """
@@ -30,37 +30,9 @@ Examples:
 """
 
 
-def _class_map(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    if any(not old.strip() or not equals for old, equals, _new in pairs):
-        raise click.BadParameter("write TRUTH=RUN, or TRUTH= to drop the class")
-    return {old.strip(): new.strip() for old, _equals, new in pairs}
-
-
 @click.command("report", epilog=EXAMPLES)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--truth",
-    "truth_paths",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Truth file or folder; may be given several times. Without it: an investigator's report.",
-)
-@click.option("--truth-format", type=click.Choice(FORMATS), help="Instead of telling by content.")
-@click.option(
-    "--class-map",
-    multiple=True,
-    callback=_class_map,
-    metavar="TRUTH=RUN",
-    help="Name a truth class as the run does; nothing after = drops the class. Repeatable.",
-)
-@click.option(
-    "--unlabelled",
-    type=click.Choice(UNLABELLED),
-    default="skip",
-    show_default=True,
-    help="What images and frames without any label are.",
-)
+@truth_options(required=False)
 @click.option("--detector-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
 @click.option("--classifier-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
 @click.option(
@@ -78,10 +50,7 @@ def _class_map(_: click.Context, __: click.Parameter, given: tuple[str, ...]) ->
 @click.option("--seed", type=click.IntRange(0), default=DEFAULT_SEED, show_default=True)
 def report_command(  # noqa: PLR0913, PLR0917 - one per option
     run: Path,
-    truth_paths: tuple[Path, ...],
-    truth_format: str | None,
-    class_map: dict[str, str],
-    unlabelled: str,
+    given: GivenTruth,
     detector_threshold: float | None,
     classifier_threshold: float | None,
     out: Path | None,
@@ -94,16 +63,14 @@ def report_command(  # noqa: PLR0913, PLR0917 - one per option
     Without: incidents by file and time. Pictures are fetched from the footage, where it still is,
     and kept in RUN/evidence.
     """
-    if (truth_format or class_map) and not truth_paths:
-        raise click.UsageError("--truth-format and --class-map need --truth")
     tables = open_run(run)
     scanned = run_operating_point(tables)
     point = OperatingPoint(
         scanned.detector if detector_threshold is None else detector_threshold,
         scanned.classifier if classifier_threshold is None else classifier_threshold,
     )
-    truth = read_truth(truth_paths, truth_format) if truth_paths else None
-    rules = Rules(unlabelled=unlabelled, class_map=class_map) if truth_paths else None
+    truth = read_truth(given.paths, given.format) if given.paths else None
+    rules = run_rules(tables, unlabelled=given.unlabelled, class_map=given.class_map)
     target = out or beside(run)
     options = Options(max_pictures, seed, _now())
     with fetching() as progress:

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from forensics.errors import ForensicsError, RunLogError
-from forensics.evaluation.rules import Rules, run_operating_point
+from forensics.evaluation.rules import Rules, run_operating_point, run_rules
 from forensics.report import provenance, wording
 from forensics.report.compose import Composer, TruthInput
 from forensics.report.evidence import Progress
@@ -62,15 +62,9 @@ def build_report(
 ) -> str:
     """The report as HTML: judged against truth if there is one, else for an investigator."""
     maker = Composer(run, point or run_operating_point(run), options or Options(), progress)
-    if truth is None:
-        page = maker.without_truth(rules or Rules(gap_s=_gap(run)))
-    else:
-        page = maker.with_truth(truth, rules or Rules())
+    rules = rules or run_rules(run)
+    page = maker.without_truth(rules) if truth is None else maker.with_truth(truth, rules)
     return _environment().get_template("report.html.j2").render(page)
-
-
-def _gap(run: RunTables) -> float:
-    return float((run.manifest.get("events") or {}).get("gap_s", Rules().gap_s))
 
 
 def _environment() -> Environment:
