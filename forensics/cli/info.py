@@ -8,14 +8,14 @@ from forensics.backends import available_backends
 from forensics.cascade.definition import bundled_cascades, load_cascade
 
 
-@click.command("backends")
+@click.command("backends", epilog="\b\nExamples:\n  forensics backends")
 def backends_command() -> None:
     """List the inference engines and whether they work here."""
     for name, version in available_backends().items():
         click.echo(f"{name:12} {version}")
 
 
-@click.command("models")
+@click.command("models", epilog="\b\nExamples:\n  forensics models")
 def models_command() -> None:
     """List the bundled cascades with their classes and thresholds."""
     for name in bundled_cascades():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,13 +15,14 @@ import click
 from forensics.cli.main import exit_with
 from forensics.cli.output import ScanProgress, stdout
 from forensics.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED
-from forensics.footage.find import common_base, find_inputs
+from forensics.footage.find import common_base, display_name, find_inputs
 from forensics.footage.protocol import Sampling
 from forensics.scan.local import ScanResult, scan
 from forensics.scan.settings import DEFAULT_BATCH, ScanSettings, default_settings
 from forensics.types import InputFile
 
 SHOWN_PROBLEMS = 20
+STRIDE = 32  # a detector halves its input five times
 
 
 @click.command(
@@ -85,6 +87,11 @@ def settings_from(options: dict[str, Any]) -> ScanSettings:
     """Scan settings from command-line options; what is not given comes from the cascade."""
     if options["frame_sample"] and options["time_sample"]:
         raise click.UsageError("give --frame-sample or --time-sample, not both")
+    for name in ("floor", "time_sample"):
+        if options[name] is not None and not math.isfinite(options[name]):
+            raise click.UsageError(f"--{name.replace('_', '-')} {options[name]} is no number")
+    if options["imgsz"] and options["imgsz"] % STRIDE:
+        raise click.UsageError(f"--imgsz {options['imgsz']} is not a multiple of {STRIDE}")
     default = default_settings(options["cascade"], options["backend"])
     floor = default.floor if options["floor"] is None else options["floor"]
     return replace(
@@ -126,7 +133,7 @@ def print_summary(result: ScanResult) -> None:
     frames_per_s = result.frames / max(1e-9, result.elapsed_s)
     console.print(
         f"{result.frames} frames in {result.elapsed_s:.1f} s ({frames_per_s:.1f} frames/s), "
-        f"run folder {result.folder}",
+        f"run folder {display_name(result.folder)}",
         markup=False,
     )
     problems = result.not_scanned

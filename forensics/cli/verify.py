@@ -9,7 +9,7 @@ import click
 
 from forensics.cli.output import stdout
 from forensics.errors import VerificationError
-from forensics.runlog.verify import verify_run
+from forensics.runlog.verify import SUMS_NAME, hash_of, verify_run
 
 
 @click.command(
@@ -35,3 +35,5 @@ def verify_command(folder: Path, footage: bool) -> None:
     if broken:
         raise VerificationError(f"{broken} of {sum(checked.values())} items failed ({counts})")
     console.print(f"verified: {counts}; every hash is as recorded")
+    # Whoever can change a run can change its list of hashes; one hash kept elsewhere settles it.
+    console.print(f"SHA-256 of {SUMS_NAME}: {hash_of(folder / SUMS_NAME)}")

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from forensics.footage.protocol import DecodeRequest
+from forensics.footage.protocol import DecodeRequest, Sampling
 from forensics.footage.reader import FrameReader
 from forensics.runlog.ledger import Ledger
 from forensics.scan.decoding import Item, StillsDecoding, VideoDecoding
 from forensics.scan.events import FileDone, FileHashed, Token
 from forensics.scan.plan import Identified, KnownFiles, Unit, identify, plan_units
 from forensics.scan.rows import coverage_row, media_row
-from forensics.scan.settings import ScanSettings
 from forensics.types import CoverageState, InputFile, Status
 
 
@@ -27,11 +26,28 @@ class _Prepared:
     reader: FrameReader | None = None
 
 
+class DecodeSettings(Protocol):
+    """What decoding needs to know; a scan's settings have it all."""
+
+    @property
+    def imgsz(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def segment_s(self) -> float: ...
+    @property
+    def sampling(self) -> Sampling: ...
+    @property
+    def max_pixels(self) -> int: ...
+    @property
+    def silence_s(self) -> float: ...
+
+
 class Feed:
     """Produces the pipeline's items. Close it to end the decoders that are still running."""
 
     def __init__(
-        self, inputs: Sequence[InputFile], ledger: Ledger, settings: ScanSettings
+        self, inputs: Sequence[InputFile], ledger: Ledger, settings: DecodeSettings
     ) -> None:
         self._settings = settings
         self._known = KnownFiles(ledger)

@@ -11,7 +11,13 @@ import numpy as np
 import forensics
 from forensics.backends import BACKENDS, Engine, open_engine, resolve_backend
 from forensics.cascade.classifier import Classifier
-from forensics.cascade.definition import CascadeDefinition, load_cascade, summary_hash
+from forensics.cascade.definition import (
+    CascadeDefinition,
+    ClassifierSpec,
+    DetectorSpec,
+    load_cascade,
+    summary_hash,
+)
 from forensics.cascade.detector import Detector
 from forensics.cascade.pipeline import Pipeline
 from forensics.errors import CascadeError
@@ -47,17 +53,21 @@ class ScanSettings:
     silence_s: float = SILENCE_S
 
     def __post_init__(self) -> None:
-        if self.gate < self.floor:
+        if not self.floor <= self.gate:  # in this form it catches nan as well
             raise CascadeError(
                 f"gate {self.gate} is below the floor {self.floor}; raise --gate or lower --floor"
             )
-        if self.floor > self.cascade.operating_point.detector:
+        if not self.floor <= self.cascade.operating_point.detector:
             raise CascadeError(
                 f"floor {self.floor} is above the cascade's operating point "
                 f"{self.cascade.operating_point.detector}; lower --floor"
             )
-        if self.precision not in self.cascade.detector.files:
+        if not all(self.precision in stage.files for stage in self._stages()):
             raise CascadeError(f"the cascade {self.cascade.name} has no {self.precision} models")
+
+    def _stages(self) -> list[DetectorSpec | ClassifierSpec]:
+        second = None if self.detector_only else self.cascade.classifier
+        return [self.cascade.detector, *([] if second is None else [second])]
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -95,6 +95,32 @@ class _Reader:
 
 def read_coco(path: Path, shown: str) -> Truth:
     """Read a COCO ground-truth file; `shown` is the path as messages name it."""
+    reader = _read(path, shown)
+    return Truth(
+        media=tuple(builder.build() for builder in reader.builders.values()),
+        classes=tuple(reader.used),
+        declared=tuple(dict.fromkeys(reader.categories.values())),
+        sources=(shown,),
+        problems=tuple(p for builder in reader.builders.values() for p in builder.problems),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the ids of a COCO file mean: (file, 0-based frame) of images, names of categories."""
+
+    images: Mapping[Any, tuple[str, int]]
+    categories: Mapping[Any, str]
+
+
+def read_listing(path: Path, shown: str) -> Listing:
+    """Read what a COCO file lists, for results that refer to it by id."""
+    reader = _read(path, shown)
+    images = {key: (image.builder.name, image.frame_index) for key, image in reader.images.items()}
+    return Listing(images, reader.categories)
+
+
+def _read(path: Path, shown: str) -> _Reader:
     try:
         data = json.loads(read_text(path, shown))
     except (ValueError, RecursionError) as error:
@@ -119,13 +145,7 @@ def read_coco(path: Path, shown: str) -> Truth:
             if not isinstance(entry, dict):
                 raise TruthError(f"{where}: not an object; export the file again")
             add(entry, where)
-    return Truth(
-        media=tuple(builder.build() for builder in reader.builders.values()),
-        classes=tuple(reader.used),
-        declared=tuple(dict.fromkeys(reader.categories.values())),
-        sources=(shown,),
-        problems=tuple(p for builder in reader.builders.values() for p in builder.problems),
-    )
+    return reader
 
 
 def looks_like_coco(data: object) -> bool:

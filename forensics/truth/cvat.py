@@ -6,7 +6,8 @@ is not there; boxes with keyframe="0" are CVAT's own interpolation and are taken
 between keyframes are interpolated linearly, and a last box without outside="1" stays to the end
 of the task, as in CVAT. Attributes `ignore` (true: the box, frame: its whole frame) and `planted`
 are understood. Polygons become their bounding boxes; other shapes, and
-rotated boxes, ignore their frames.
+rotated boxes, ignore their frames. The video is `source`; without it, the one called like the file,
+or like the folder of an `annotations.xml`.
 """
 
 from __future__ import annotations
@@ -183,12 +184,17 @@ def _task(root: Element, path: Path, shown: str) -> _Task:
         found = _STEP.match(said)
         step = whole(found[1] if found else None, shown, "frame_filter", least=1)
     return _Task(
-        name=clean_name(source) or path.stem,
+        name=clean_name(source) or _name_of_file(path),
         suffix_known=bool(source),
         frames=_frames(root, step, shown),
         step=step,
         size=_size(root, shown),
     )
+
+
+def _name_of_file(path: Path) -> str:
+    """What the file is called; every export of CVAT is an `annotations.xml`, so its folder is."""
+    return path.absolute().parent.name if path.stem == "annotations" else path.stem
 
 
 def _frames(root: Element, step: int, shown: str) -> range | None:

@@ -127,9 +127,7 @@ def child_text(element: ElementTree.Element, names: Sequence[str]) -> str:
 
 
 def _short(value: Any) -> str:
-    shown = repr(value) if not isinstance(value, int) else f"{value:.6g}" if _huge(value) else value
-    return str(shown)[:60]
-
-
-def _huge(value: int) -> bool:
-    return abs(value) > 1 << 62
+    """A value as messages show it; Python refuses to print numbers of many thousand digits."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a huge number"
+    return "a list" if isinstance(value, list | dict) else repr(value)[:60]

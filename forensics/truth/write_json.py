@@ -123,7 +123,9 @@ def _megadetector_media(
     if not still:
         rate = frame_rates.get(media.name, 0.0)
         if not 0 < rate < 1e6:
-            raise TruthError(f"{media.name}: the format needs its frame rate; give it")
+            raise TruthError(
+                f"{media.name}: the format needs its frame rate; give it (frame_rates, or --run)"
+            )
         image |= {"frame_rate": rate, "frames_processed": media.frames.tolist()}
     if media.ignored.any():
         image["frames_ignored"] = media.frames[media.ignored].tolist()

@@ -54,7 +54,9 @@ def in_pixels(media: MediaTruth, sizes: Sizes) -> NDArray[np.float64]:
     if not media.normalised or not len(media.boxes):
         return media.boxes.xyxy
     if size is None:
-        raise TruthError(f"{media.name}: its boxes are fractions; give the picture's size in sizes")
+        raise TruthError(
+            f"{media.name}: its boxes are fractions; give the picture's size (sizes, or --run)"
+        )
     return np.asarray(media.boxes.xyxy * np.array([*size, *size]), np.float64)
 
 
@@ -64,7 +66,9 @@ def in_fractions(media: MediaTruth, sizes: Sizes) -> NDArray[np.float64]:
     if media.normalised or not len(media.boxes):
         return media.boxes.xyxy
     if size is None:
-        raise TruthError(f"{media.name}: its boxes are pixels; give the picture's size in sizes")
+        raise TruthError(
+            f"{media.name}: its boxes are pixels; give the picture's size (sizes, or --run)"
+        )
     return np.asarray(media.boxes.xyxy / np.array([*size, *size]), np.float64)
 
 
@@ -99,17 +103,17 @@ def label_path(target: Path, media: MediaTruth, suffix: str, frame: int | None =
 
 def write_files(files: Iterable[tuple[Path, str]], target: Path) -> None:
     """Write label files into a new or empty folder; none may be written twice."""
-    written: set[Path] = set()
+    listed = list(files)
+    seen: set[Path] = set()
+    for path, _ in listed:
+        if path in seen:
+            raise TruthError(f"{path}: two media of the truth would be written here; rename one")
+        seen.add(path)
     try:
         if target.is_dir() and any(target.iterdir()):
             raise TruthError(f"{target}: holds files already; choose a new or empty folder")
         target.mkdir(parents=True, exist_ok=True)
-        for path, text in files:
-            if path in written:
-                raise TruthError(
-                    f"{path}: two media of the truth would be written here; rename one"
-                )
-            written.add(path)
+        for path, text in listed:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -118,6 +118,23 @@ def test_without_meta_only_frames_with_boxes_are_known(tmp_path: Path) -> None:
     assert "does not say" in truth.problems[0].what
 
 
+def test_an_export_of_a_job_names_no_video_so_its_folder_does(tmp_path: Path) -> None:
+    """As exports of jobs come: `annotations.xml`, the size beside `job`, open elements."""
+    meta = """<meta><job><id>4</id><size>3</size><mode>interpolation</mode>
+    <start_frame>0</start_frame><stop_frame>2</stop_frame></job>
+    <original_size><width>640</width><height>360</height></original_size></meta>"""
+    boxes = "".join(
+        f'<box frame="{frame}" keyframe="{int(frame == 0)}" outside="0" occluded="0" {BOX} '
+        'z_order="0">\n    </box>'
+        for frame in range(3)
+    )
+    track = f'<track id="0" label="player" source="manual">{boxes}</track>'
+    path = write(tmp_path, "clip/annotations.xml", xml(track, meta))
+    truth = load_truth([path])
+    assert (truth.media[0].name, truth.media[0].suffix_known) == ("clip", False)
+    assert truth.media[0].boxes.frame_index.tolist() == [0, 1, 2] and not truth.problems
+
+
 @pytest.mark.parametrize(
     ("tracks", "meta", "message"),
     [

@@ -1,0 +1,172 @@
+"""The command line: help with examples, one line and the right exit code for what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from forensics.cli.main import COMMANDS, run
+from forensics.errors import (
+    EXIT_EXPECTED,
+    EXIT_INCOMPLETE,
+    EXIT_OK,
+    EXIT_UNVERIFIED,
+    EXIT_USAGE,
+)
+from tests.support.clips import write_clip
+from tests.support.scans import IMGSZ
+
+SMALL = ["--imgsz", str(IMGSZ), "--detector-only", "--backend", "onnxruntime"]
+Said = tuple[int, str, str]
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Said:
+        code = run([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return code, said.out, said.err
+
+    return call
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_examples(say, command: str) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = say(command, "--help")
+    assert code == EXIT_OK
+    assert "Usage:" in out
+    assert f"forensics {command}" in out.partition("Examples:")[2]
+
+
+def test_the_group_lists_every_command(say) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = say("--help")
+    assert code == EXIT_OK
+    for command in COMMANDS:
+        assert command in out
+
+
+def test_help_loads_no_network() -> None:
+    code = "import sys; from forensics.cli.main import run; run(['scan', '--help'])\n"
+    code += "sys.exit(any(m in sys.modules for m in ('openvino', 'onnxruntime')))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+BAD: list[tuple[Sequence[str], int, str]] = [
+    (["scan", "missing.mp4", "--out", "run"], EXIT_EXPECTED, "missing.mp4: No such file"),
+    (["scan", ".", "--out", "run"], EXIT_EXPECTED, "no footage found"),
+    (["scan", "clip.mp4"], EXIT_USAGE, "--out"),
+    (["scan", "--out", "run"], EXIT_USAGE, "PATHS"),
+    (["scan", "clip.mp4", "--out", "run", "--cascade", "sword"], EXIT_EXPECTED, "bundled"),
+    (["scan", "clip.mp4", "--out", "run", "--backend", "abacus"], EXIT_USAGE, "abacus"),
+    (["scan", "clip.mp4", "--out", "run", "--precision", "int3"], EXIT_EXPECTED, "int3"),
+    (["scan", "clip.mp4", "--out", "run", "--gate", "high"], EXIT_USAGE, "--gate"),
+    (["scan", "clip.mp4", "--out", "run", "--gate", "nan"], EXIT_USAGE, "--gate"),
+    (["scan", "clip.mp4", "--out", "run", "--floor", "2"], EXIT_USAGE, "--floor"),
+    (["scan", "clip.mp4", "--out", "run", "--floor", "nan"], EXIT_USAGE, "--floor"),
+    (["scan", "clip.mp4", "--out", "run", "--floor", "0.9"], EXIT_EXPECTED, "floor"),
+    (["scan", "clip.mp4", "--out", "run", "--time-sample", "0"], EXIT_USAGE, "--time-sample"),
+    (["scan", "clip.mp4", "--out", "run", "--time-sample", "nan"], EXIT_USAGE, "--time-sample"),
+    (["scan", "clip.mp4", "--out", "run", "--imgsz", "100"], EXIT_USAGE, "--imgsz"),
+    (["scan", "clip.mp4", "--out", "run", "--camera", "("], EXIT_EXPECTED, "--camera"),
+    (["scan", "clip.mp4", "--out", "clip.mp4"], EXIT_EXPECTED, "cannot write to clip.mp4"),
+    (
+        ["scan", "clip.mp4", "--out", "run", "--frame-sample", "2", "--time-sample", "1"],
+        EXIT_USAGE,
+        "not both",
+    ),
+    (["probe", "missing"], EXIT_EXPECTED, "missing: No such file"),
+    (["verify", "missing"], EXIT_EXPECTED, "not a run folder"),
+    (["verify", "clip.mp4"], EXIT_EXPECTED, "not a run folder"),
+    (["evaluate", "missing", "--truth", "clip.mp4"], EXIT_EXPECTED, "missing"),
+    (["report", "missing"], EXIT_EXPECTED, "missing"),
+    (["dance"], EXIT_USAGE, "dance"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "complaint"), BAD)
+def test_what_goes_wrong_is_one_line(  # type: ignore[no-untyped-def]
+    say, tmp_path: Path, arguments: Sequence[str], code: int, complaint: str
+) -> None:
+    if "clip.mp4" in arguments:
+        write_clip(tmp_path / "clip.mp4", frames=3)
+    found, _, err = say(*arguments)
+    assert found == code, err
+    assert complaint in err
+    if code == EXIT_EXPECTED:
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+    assert not (tmp_path / "run" / "ledger.sqlite").exists()
+
+
+def test_scan_probe_verify(say, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "in").mkdir()
+    write_clip(tmp_path / "in" / "a.mp4", frames=12)
+    code, out, _ = say("scan", "in", "--out", "run", *SMALL)
+    assert code == EXIT_OK
+    assert "1 files of 1 cameras; backend: onnxruntime" in out
+    assert "12 frames in" in out
+    code, out, _ = say("verify", "run")
+    assert code == EXIT_OK
+    assert "verified: 1 input, 1 model, 2 parts, 5 tables" in out.replace(
+        "1 inputs", "1 input"
+    ).replace("1 models", "1 model")
+    assert "SHA-256 of SHA256SUMS: " in out
+    (tmp_path / "in" / "b.mp4").write_text("nothing")
+    code, out, err = say("scan", "in", "--out", "run", *SMALL)
+    assert code == EXIT_INCOMPLETE
+    assert "b.mp4: unreadable" in out.splitlines()[-2]
+    assert "1 of 2 files were not scanned completely" in out.splitlines()[-1]
+    (tmp_path / "in" / "a.mp4").write_bytes(b"changed")
+    code, out, err = say("verify", "run")
+    assert code == EXIT_UNVERIFIED
+    assert "input a.mp4: SHA-256 is" in out
+    assert say("verify", "run", "--no-footage")[0] == EXIT_OK
+    code, _, err = say("scan", "in", "--out", "run", *SMALL)
+    assert code == EXIT_EXPECTED
+    assert "has changed since it was scanned" in err
+    assert say("scan", "in", "--out", "run", "--overwrite", *SMALL)[0] == EXIT_INCOMPLETE
+
+
+def test_probe_prints_json(say, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write_clip(tmp_path / "a.mp4", frames=12)
+    (tmp_path / "b.mp4").write_text("nothing")
+    code, out, _ = say("probe", ".", "--format", "json", "--count")
+    rows = {row["path"]: row for row in json.loads(out)}
+    assert code == EXIT_INCOMPLETE
+    assert (rows["a.mp4"]["status"], rows["a.mp4"]["frames_decoded"]) == ("ok", 12)
+    assert rows["b.mp4"]["status"] == "unreadable"
+    code, out, _ = say("probe", "a.mp4")
+    assert code == EXIT_OK
+    assert "h264" in out
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_any_name_can_be_printed(tmp_path: Path, encoding: str) -> None:
+    """Also where the terminal takes no odd bytes, and also in the name of the run folder."""
+    folder = os.path.join(os.fsencode(tmp_path), b"in\xff")
+    os.mkdir(folder)
+    with open(os.path.join(folder, b"bad\xfe\x1b[2J.mp4"), "wb") as stream:
+        stream.write(b"nothing")
+    out = os.path.join(os.fsencode(tmp_path), b"run\xff")
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "200"}
+    command = [sys.executable, "-m", "forensics.cli.main"]
+    for arguments, wanted in (
+        ([b"probe", folder], EXIT_INCOMPLETE),
+        ([b"scan", folder, b"--out", out, *map(str.encode, SMALL)], EXIT_INCOMPLETE),
+        ([b"verify", out], EXIT_OK),
+        ([b"scan", folder + b"missing", b"--out", out], EXIT_EXPECTED),
+        ([b"verify", out + b"missing"], EXIT_EXPECTED),
+    ):
+        done = subprocess.run([*command, *arguments], env=environment, capture_output=True)
+        assert done.returncode == wanted, done.stderr.decode("utf-8", "replace")
+        assert b"Traceback" not in done.stderr
+        assert b"\x1b[2J" not in done.stdout + done.stderr
