@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,9 +20,10 @@ from forensics.types import FloatArray, ImageArray
 
 # Best first: `auto` takes the first that imports.
 BACKENDS = {"openvino": "forensics.backends.ov", "onnxruntime": "forensics.backends.ort"}
-# The protobuf bytes of an external-data entry: key = "location". A model that names other files
-# could make the runtime read anything that we can.
-EXTERNAL_DATA = b"\x0a\x08location\x12"
+# The protobuf bytes of an external-data entry, key = "location", also with its tag or length
+# written longer than needed. A model that names other files could make the runtime read anything
+# that we can.
+EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,10 @@ class Model:
             raise BackendError(f"{path.name} is not an .onnx file; convert it with `export` first")
         try:
             data = path.read_bytes()
-        except OSError as error:
-            raise BackendError(f"cannot read model {path}: {error.strerror}") from error
-        if EXTERNAL_DATA in data:
+        except (OSError, ValueError) as error:  # ValueError: a null byte in its name
+            reason = getattr(error, "strerror", error)
+            raise BackendError(f"cannot read model {path}: {reason}") from error
+        if EXTERNAL_DATA.search(data):
             raise BackendError(f"{path.name} keeps weights in other files; store it as one file")
         return cls(path.name, data, hashlib.sha256(data).hexdigest(), precision, imgsz)
 

@@ -21,7 +21,7 @@ class OnnxRuntimeEngine:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised, not printed
         try:
             self._session = ort.InferenceSession(
                 model.data, options, providers=["CPUExecutionProvider"]

@@ -27,12 +27,12 @@ class OpenVinoEngine:
     def __init__(self, model: Model, normalisation: Normalisation, threads: int) -> None:
         try:
             compiled = _compile(model, normalisation, threads)
+            self._shape = tuple(int(n) for n in compiled.output(0).get_shape())[1:]
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot run {model.name}: {_first_line(error)}") from error
         self._imgsz = model.imgsz
         self._queue = ov.AsyncInferQueue(compiled, int(compiled.get_property("NUM_STREAMS")))
         self._queue.set_callback(_collect)
-        self._shape = tuple(int(n) for n in compiled.output(0).get_shape())[1:]
         self.provenance = Provenance(
             backend="openvino",
             version=version(),

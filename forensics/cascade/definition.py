@@ -267,6 +267,6 @@ class _Table:
 def summary_hash(definition: CascadeDefinition, precision: str) -> str:
     """SHA-256 over what determines scores: definition and the model files used."""
     used = [definition.sha256, definition.detector.files[precision].sha256]
-    if definition.classifier is not None:
+    if definition.classifier is not None and precision in definition.classifier.files:
         used.append(definition.classifier.files[precision].sha256)
     return hashlib.sha256(json.dumps(used).encode()).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import click
 from forensics.cli.main import exit_with
 from forensics.cli.output import ScanProgress, stdout
 from forensics.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED
-from forensics.footage.find import common_base, display_name, find_inputs
+from forensics.footage.find import common_base, display_name, find_inputs, passed_over
 from forensics.footage.protocol import Sampling
 from forensics.scan.local import ScanResult, scan
 from forensics.scan.settings import DEFAULT_BATCH, ScanSettings, default_settings
@@ -75,7 +75,15 @@ def scan_command(paths: tuple[Path, ...], folder: Path, overwrite: bool, **optio
     inputs = find_inputs(paths, recursive=options["recursive"], camera=options["camera"])
     settings = settings_from(options)
     base = common_base(paths)
-    result = run_scan(inputs, base, folder, settings, overwrite=overwrite, argv=sys.argv[1:])
+    result = run_scan(
+        inputs,
+        base,
+        folder,
+        settings,
+        overwrite=overwrite,
+        argv=sys.argv[1:],
+        left_out=passed_over(paths, recursive=options["recursive"]),
+    )
     print_summary(result)
     if result.interrupted:
         exit_with(EXIT_INTERRUPTED)
@@ -116,14 +124,25 @@ def run_scan(
     *,
     overwrite: bool,
     argv: Sequence[str],
+    left_out: Mapping[str, int] | None = None,
 ) -> ScanResult:
     """Scan with a progress display; a polite kill is treated as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     n_cameras = len({file.camera_id for file in inputs})
     stdout().print(f"{len(inputs)} files of {n_cameras} cameras; backend: {settings.backend_why}")
+    if left_out:
+        listed = ", ".join(f"{ending} {n}" for ending, n in left_out.items())
+        stdout().print(f"passed over, by their endings: {listed}", markup=False)
     with ScanProgress(sum(file.size_bytes for file in inputs), len(inputs)) as progress:
         return scan(
-            inputs, base, folder, settings, progress=progress, argv=argv, overwrite=overwrite
+            inputs,
+            base,
+            folder,
+            settings,
+            progress=progress,
+            argv=argv,
+            overwrite=overwrite,
+            passed_over=left_out,
         )
 
 

@@ -31,6 +31,7 @@ FORMATS = (
 TIMED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "flv"})
 TRANSPORT_PACKETS = ((188, 0), (192, 4), (204, 0))  # size, and where the sync byte lies
 EARLY_END_S = 0.5
+MAX_PROMISED = 1 << 40  # a damaged header may promise anything
 MAX_SILENT_ERRORS = 500
 HEARTBEAT_PACKETS = 200
 
@@ -144,7 +145,7 @@ class Decoder:
             rotation=0,
             time_base=base,
             frame_rate_header=float(rate) if rate else None,
-            frames_header=stream.frames or None,
+            frames_header=stream.frames if stream.frames > 0 else None,
             duration_s=float(duration_s) if duration_s is not None else None,
             start_time_s=None if stream.start_time is None else float(stream.start_time * base),
         )
@@ -270,7 +271,7 @@ class Decoder:
             return None
         if info.duration_s is None or info.frame_rate_header is None:
             return None
-        return round(info.duration_s * info.frame_rate_header)
+        return min(round(info.duration_s * info.frame_rate_header), MAX_PROMISED)
 
     def _reaches_end(self) -> bool:
         return self._seconds_short() <= EARLY_END_S

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -46,6 +47,24 @@ def find_inputs(
         hint = "" if recursive else "; add --recursive to look into sub-folders"
         raise FootageError(f"no footage found in {where}{hint}")
     return tuple(found.values())
+
+
+def passed_over(roots: Sequence[Path], *, recursive: bool) -> dict[str, int]:
+    """Ending -> how many files below `roots` are not offered to a scan because of it.
+
+    Recorders use odd endings too: whoever knows better names such a file itself. Folders that are
+    not looked into count as "folder".
+    """
+    found: Counter[str] = Counter()
+    for root in {Path(os.path.abspath(root)) for root in roots if root.is_dir()}:
+        for _, folders, names in os.walk(root, onerror=_raise_unreadable):
+            endings = [Path(name).suffix.lower() for name in names]
+            known = VIDEO_SUFFIXES | STILL_SUFFIXES
+            found.update(display_name(e) or "none" for e in endings if e not in known)
+            if not recursive:
+                found.update(["folder"] * len(folders))
+                break
+    return dict(sorted(found.items()))
 
 
 def display_name(path: str | Path) -> str:

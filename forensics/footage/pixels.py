@@ -110,7 +110,10 @@ def _converted(converter: VideoReformatter, picture: Any, **wanted: Any) -> Imag
     except av.error.FFmpegError:
         # Its header names colours that the converter does not know, or damage made them up.
         picture.colorspace, picture.color_range = UNSPECIFIED_MATRIX, UNSPECIFIED_RANGE
-        rgb = converter.reformat(picture, **wanted)
+        try:
+            rgb = converter.reformat(picture, **wanted)
+        except av.error.FFmpegError as error:
+            raise ValueError(f"picture cannot be converted: {error.strerror}") from error
     return np.asarray(rgb.to_ndarray(), np.uint8)
 
 

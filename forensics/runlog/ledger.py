@@ -73,7 +73,7 @@ class Ledger:
             if writable:
                 self._db.executescript(TABLES)
             self.config_hash = self._config(config_hash)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, ValueError) as error:
             raise RunLogError(f"{self._path} is damaged or locked: {error}") from error
 
     def _config(self, wanted: str | None) -> str:
@@ -95,16 +95,24 @@ class Ledger:
         try:
             with self._db:
                 yield
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise RunLogError(
                 f"cannot write {self._path}: {error}; free some space, then run the same command "
                 "again: what is committed is kept"
             ) from error
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+            raise RunLogError(f"{self._path} is damaged: {error}") from error
+
     def hashes(self) -> dict[str, FileHash]:
         """Path -> what was hashed there last."""
-        found = self._db.execute("SELECT path, size_bytes, mtime_ns, sha256 FROM inputs")
-        return {path: FileHash(*values) for path, *values in found}
+        with self._reading():
+            found = self._db.execute("SELECT path, size_bytes, mtime_ns, sha256 FROM inputs")
+            return {path: FileHash(*values) for path, *values in found}
 
     def put_hash(self, path: str, size_bytes: int, mtime_ns: int, sha256: str) -> None:
         with self._commit():
@@ -130,14 +138,14 @@ class Ledger:
 
     def segments(self) -> list[SegmentRow]:
         """Committed segments by source and number."""
-        found = self._db.execute(
-            "SELECT source_id, segment, first_media_id, part, frames_sha256, detections_sha256, "
-            "n_frames, n_detections, coverage FROM segments WHERE config_hash = ? "
-            "ORDER BY source_id, segment",
-            (self.config_hash,),
-        )
-        rows = (dict(zip(SEGMENT_COLUMNS, values, strict=True)) for values in found)
-        return [SegmentRow(**{**row, "coverage": json.loads(row["coverage"])}) for row in rows]
+        with self._reading():
+            found = self._db.execute(
+                "SELECT source_id, segment, first_media_id, part, frames_sha256, "
+                "detections_sha256, n_frames, n_detections, coverage FROM segments "
+                "WHERE config_hash = ? ORDER BY source_id, segment",
+                (self.config_hash,),
+            )
+            return [_segment_row(values) for values in found]
 
     def plan_media(self, rows: Sequence[dict[str, Any]]) -> None:
         """Record files that are to be scanned; what is known of them already stays."""
@@ -151,11 +159,19 @@ class Ledger:
 
     def media(self) -> dict[str, tuple[bool, dict[str, Any]]]:
         """Path -> (done, row) of every file planned or come to its end."""
-        found = self._db.execute("SELECT path, done, row FROM media ORDER BY path")
-        return {path: (bool(done), json.loads(row)) for path, done, row in found}
+        with self._reading():
+            found = self._db.execute("SELECT path, done, row FROM media ORDER BY path")
+            return {path: (bool(done), json.loads(row)) for path, done, row in found}
 
     def close(self) -> None:
         self._db.close()
+
+
+def _segment_row(values: tuple[Any, ...]) -> SegmentRow:
+    row = dict(zip(SEGMENT_COLUMNS, values, strict=True))
+    if not all(isinstance(value, str | int) for value in values):
+        raise ValueError("a segment's row is not of text and numbers")
+    return SegmentRow(**{**row, "coverage": json.loads(row["coverage"])})
 
 
 def _media_values(row: dict[str, Any], *, done: bool) -> tuple[str, int, str]:

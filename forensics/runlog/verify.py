@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from forensics.runlog.writer import DETECTIONS_FOLDER, FRAMES_FOLDER
 
 SUMS_NAME = "SHA256SUMS"
 EXPECTED = ("run.json", "ledger.sqlite", "media.parquet", "coverage.parquet", "timings.json")
+SUMS_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 CHUNK_BYTES = 1 << 20
 
 
@@ -33,41 +35,74 @@ class Finding:
 def verify_run(folder: Path, *, footage: bool = True) -> Iterator[Finding]:
     """Check every recorded hash of a run, yielding a finding for each item.
 
-    Raises RunLogError when the folder is not readable as a run at all.
+    A damaged file is a finding, so that the others are checked as well. Raises RunLogError when
+    the folder is no run folder at all.
     """
-    manifest = read_manifest(folder)
-    ledger = Ledger(folder)
+    if not any((folder / name).exists() for name in EXPECTED[:2]):
+        raise RunLogError(f"{folder} is not a run folder: it has no {EXPECTED[0]}")
+    manifest: dict[str, Any] = {}
+    segments: list[SegmentRow] = []
+    media: dict[str, tuple[bool, dict[str, Any]]] = {}
     try:
-        segments, media = ledger.segments(), ledger.media()
-    finally:
-        ledger.close()
+        manifest = read_manifest(folder)
+    except RunLogError as error:
+        yield Finding("table", EXPECTED[0], str(error))
+    try:
+        segments, media = _read_ledger(folder)
+    except RunLogError as error:
+        yield Finding("table", EXPECTED[1], str(error))
     for row in segments:
         yield _part(folder / FRAMES_FOLDER / row.part, row.frames_sha256, row.n_frames)
         yield _part(folder / DETECTIONS_FOLDER / row.part, row.detections_sha256, row.n_detections)
     yield from _strays(folder, segments)
-    yield from _sums(folder)
-    for model in manifest["models"]:
-        yield _file("model", Path(model["path"]), model["sha256"])
-    if footage:
+    yield from _sums(folder, segments)
+    yield from _models(manifest)
+    if footage and isinstance(manifest.get("base"), str):
         base = Path(manifest["base"])
         for path, (_, file) in media.items():
-            if file["media_id"] is not None:
-                yield _file("input", _input_path(base, path, file), file["media_id"])
+            if file.get("media_id") is not None:
+                yield _input(base, path, file)
 
 
-def _input_path(base: Path, path: str, row: dict[str, Any]) -> Path:
-    if row["path_bytes"] is None:
-        return base / path
-    return base / bytes.fromhex(row["path_bytes"]).decode("utf-8", "surrogateescape")
+def _read_ledger(
+    folder: Path,
+) -> tuple[list[SegmentRow], dict[str, tuple[bool, dict[str, Any]]]]:
+    ledger = Ledger(folder)
+    try:
+        return ledger.segments(), ledger.media()
+    finally:
+        ledger.close()
 
 
-def _file(kind: str, path: Path, sha256: str) -> Finding:
-    return Finding(kind, path.name, _guarded(lambda: _compare(path, sha256)))
+def _models(manifest: dict[str, Any]) -> Iterator[Finding]:
+    if not manifest:
+        return
+    try:
+        listed = [(Path(model["path"]), str(model["sha256"])) for model in manifest["models"]]
+    except (KeyError, TypeError):
+        yield Finding("table", EXPECTED[0], "does not say which models ran")
+        return
+    for path, sha256 in listed:
+        name = path.name.encode("utf-8", "backslashreplace").decode()
+        yield _file("model", name, path, sha256)
+
+
+def _input(base: Path, path: str, row: dict[str, Any]) -> Finding:
+    def check() -> str:
+        raw = row.get("path_bytes")
+        name = path if raw is None else bytes.fromhex(raw).decode("utf-8", "surrogateescape")
+        return _compare(hash_of(base / name), str(row["media_id"]))
+
+    return Finding("input", path, _guarded(check))
+
+
+def _file(kind: str, name: str, path: Path, sha256: str) -> Finding:
+    return Finding(kind, name, _guarded(lambda: _compare(hash_of(path), sha256)))
 
 
 def _part(path: Path, sha256: str, n_rows: int) -> Finding:
     def check() -> str:
-        problem = _compare(path, sha256)
+        problem = _compare(hash_of(path), sha256)
         if not problem and reader.read_table(path).num_rows != n_rows:
             found = pq.ParquetFile(path).metadata.num_rows
             problem = f"holds {found} rows, not {n_rows}"
@@ -76,13 +111,19 @@ def _part(path: Path, sha256: str, n_rows: int) -> Finding:
     return Finding("part", f"{path.parent.name}/{path.name}", _guarded(check))
 
 
-def _compare(path: Path, sha256: str) -> str:
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file. Raises OSError."""
     digest = hashlib.sha256()
     with open(path, "rb", buffering=0) as stream:
         while chunk := stream.read(CHUNK_BYTES):
             digest.update(chunk)
-    found = digest.hexdigest()
-    return "" if found == sha256 else f"SHA-256 is {found[:16]}..., recorded {sha256[:16]}..."
+    return digest.hexdigest()
+
+
+def _compare(found: str, recorded: str) -> str:
+    if found == recorded:
+        return ""
+    return f"SHA-256 is {found[:16]}..., recorded {recorded[:16]}..."
 
 
 def _guarded(check: Callable[[], str]) -> str:
@@ -90,34 +131,44 @@ def _guarded(check: Callable[[], str]) -> str:
         return check()
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    except RunLogError as error:
+    except (RunLogError, ValueError, TypeError) as error:  # a damaged ledger names odd things
         return str(error)
 
 
-def _sums(folder: Path) -> Iterator[Finding]:
-    """The files beside the parts, against SHA256SUMS."""
-    path = folder / SUMS_NAME
+def _sums(folder: Path, segments: list[SegmentRow]) -> Iterator[Finding]:
+    """Every file that SHA256SUMS lists or must list; the hashes of parts are the ledger's."""
     try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError):
+        listed = _read_sums(folder / SUMS_NAME)
+    except (OSError, ValueError):
         problem = "is missing or damaged: the scan has not come to its end; run it again"
         yield Finding("table", SUMS_NAME, problem)
         return
-    listed = {}
-    for line in lines:
-        sha256, _, name = line.partition("  ")
-        listed[name] = sha256
-    for name in sorted({*EXPECTED, *listed}):
+    parts = {f"{FRAMES_FOLDER}/{row.part}": row.frames_sha256 for row in segments}
+    parts |= {f"{DETECTIONS_FOLDER}/{row.part}": row.detections_sha256 for row in segments}
+    for name in sorted({*EXPECTED, *parts, *listed}):
         if name not in listed:
             yield Finding("table", name, f"is not in {SUMS_NAME}")
-        elif not name.startswith((FRAMES_FOLDER, DETECTIONS_FOLDER)):
-            yield _file("table", folder / name, listed[name])
+        elif name not in parts:
+            yield _file("table", name, folder / name, listed[name])
+        elif listed[name] != parts[name]:
+            yield Finding("table", SUMS_NAME, f"{name}: {_compare(parts[name], listed[name])}")
+
+
+def _read_sums(path: Path) -> dict[str, str]:
+    """File name -> SHA-256. Raises OSError or ValueError."""
+    *lines, rest = path.read_bytes().decode().split("\n")
+    matches = [SUMS_LINE.fullmatch(line) for line in lines]
+    listed = {match[2]: match[1] for match in matches if match is not None}
+    if rest or len(listed) != len(lines):
+        raise ValueError("not a list of hashes")
+    return listed
 
 
 def _strays(folder: Path, segments: list[SegmentRow]) -> Iterator[Finding]:
-    """Part files that the ledger does not know: left by a crash, or slipped in."""
+    """Files among the parts that the ledger does not know: left by a crash, or slipped in."""
     known = {row.part for row in segments}
     for kind in (FRAMES_FOLDER, DETECTIONS_FOLDER):
-        for path in sorted((folder / kind).glob("*.parquet")):
-            if path.name not in known:
-                yield Finding("part", f"{kind}/{path.name}", "is not in the ledger")
+        for path in sorted((folder / kind).glob("*")):
+            if path.name not in known and not path.name.startswith("."):
+                name = path.name.encode("utf-8", "backslashreplace").decode()
+                yield Finding("part", f"{kind}/{name}", "is not in the ledger")

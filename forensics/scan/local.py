@@ -6,7 +6,7 @@ import fcntl
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,8 +69,11 @@ def scan(
     progress: Progress,
     argv: Sequence[str] = (),
     overwrite: bool = False,
+    passed_over: Mapping[str, int] | None = None,
 ) -> ScanResult:
     """Scan `inputs` (paths relative to `base`) into the run folder, or go on with it.
+
+    `passed_over` (ending -> files beside the inputs that are no footage by their name) is recorded.
 
     KeyboardInterrupt ends the scan after the last committed segment; the state is saved and
     the result says `interrupted`. Raises ForensicsError when nothing more can be done.
@@ -79,7 +82,8 @@ def scan(
         opened = open_cascade(settings)
         if overwrite:  # not before all else is known to be in order
             _clear(folder)
-        return _Scan(tuple(inputs), base, folder, settings, progress, list(argv)).run(opened)
+        facts = {"argv": list(argv), "passed_over": dict(passed_over or {})}
+        return _Scan(tuple(inputs), base, folder, settings, progress, facts).run(opened)
 
 
 class _Scan:
@@ -90,14 +94,14 @@ class _Scan:
         folder: Path,
         settings: ScanSettings,
         progress: Progress,
-        argv: list[str],
+        facts: dict[str, Any],
     ) -> None:
         self._inputs = inputs
         self._base = base
         self._folder = folder
         self._settings = settings
         self._progress = progress
-        self._argv = argv
+        self._facts = facts
         self._frames = 0
         self._manifest: dict[str, Any] = {}
 
@@ -132,7 +136,7 @@ class _Scan:
 
     def _begin(self, ledger: Ledger, opened: OpenCascade, first: str) -> None:
         (self._folder / SUMS_NAME).unlink(missing_ok=True)
-        self._manifest = _describe(self._settings, opened, self._base, self._argv)
+        self._manifest = _describe(self._settings, opened, self._base, self._facts)
         self._manifest |= {"started_utc": first, "ended_utc": None, "status": "partial"}
         write_manifest(self._folder, self._manifest)
         ledger.plan_media(planned_rows(self._inputs))
@@ -188,7 +192,7 @@ class _Scan:
 
 
 def _describe(
-    settings: ScanSettings, opened: OpenCascade, base: Path, argv: list[str]
+    settings: ScanSettings, opened: OpenCascade, base: Path, facts: dict[str, Any]
 ) -> dict[str, Any]:
     """The manifest, but for times and status."""
     cascade = settings.cascade
@@ -196,7 +200,7 @@ def _describe(
         "schema": SCHEMA_VERSION,
         "id": settings.config_hash()[:16],
         "product": f"forensics {forensics.__version__}",
-        "argv": argv,
+        **facts,
         "base": str(base),
         "config_hash": settings.config_hash(),
         "cascade": {

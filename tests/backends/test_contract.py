@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from forensics.backends import Engine, Model, available_backends, open_engine, resolve_backend
-from forensics.backends.base import BACKENDS, EXTERNAL_DATA
+from forensics.backends.base import BACKENDS
 from forensics.cascade.definition import load_cascade
 from forensics.errors import BackendError
 
@@ -120,17 +120,30 @@ def test_corrupt_model(backend: str, stage: str) -> None:
         open_engine(backend, broken, SPECS[stage].normalisation)
 
 
-def test_pickles_and_outside_weights_are_refused(tmp_path: Any) -> None:
+# key = "location", then a value; the value first; tag and length longer than they need be.
+OUTSIDE = [
+    b"\x0a\x08location\x12\x06secret",
+    b"\x12\x06secret\x0a\x08location",
+    b"\x8a\x00\x88\x80\x80\x00location\x12\x06secret",
+]
+
+
+@pytest.mark.parametrize("entry", OUTSIDE)
+def test_outside_weights_are_refused(tmp_path: Any, entry: bytes) -> None:
+    outside = tmp_path / "model.onnx"
+    outside.write_bytes(b"..." + entry)
+    with pytest.raises(BackendError, match="keeps weights in other files"):
+        Model.read(outside, precision="fp32", imgsz=64)
+
+
+def test_pickles_and_missing_models_are_refused(tmp_path: Any) -> None:
     pickle = tmp_path / "model.pt"
     pickle.write_bytes(b"\x80\x04.")
     with pytest.raises(BackendError, match="not an .onnx file"):
         Model.read(pickle, precision="fp32", imgsz=64)
-    outside = tmp_path / "model.onnx"
-    outside.write_bytes(b"..." + EXTERNAL_DATA + b"\x06secret")
-    with pytest.raises(BackendError, match="keeps weights in other files"):
-        Model.read(outside, precision="fp32", imgsz=64)
-    with pytest.raises(BackendError, match="cannot read model"):
-        Model.read(tmp_path / "none.onnx", precision="fp32", imgsz=64)
+    for name in ("none.onnx", "nu\0ll.onnx"):
+        with pytest.raises(BackendError, match="cannot read model"):
+            Model.read(tmp_path / name, precision="fp32", imgsz=64)
 
 
 def test_named_backend_never_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forensics.errors import FootageError
-from forensics.footage.find import common_base, display_name, find_inputs, hash_file
+from forensics.footage.find import common_base, display_name, find_inputs, hash_file, passed_over
 
 
 def names(root: Path | list[Path], **options: bool) -> list[str]:
@@ -31,6 +31,15 @@ def test_natural_order_and_only_footage(tmp_path: Path) -> None:
     files = ["c1.avi", "c2.MP4", "c10.mp4", "z.JPG"]
     assert names(tmp_path, recursive=False) == files
     assert names(tmp_path) == [*files, "cam2/a.ts", "cam10/a.ts"]
+
+
+def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
+    touch(*(tmp_path / name for name in ("a.mp4", "b.txt", "c.TXT", "export", "d.dat\x1b")))
+    touch(tmp_path / "sub" / "e.jpg", tmp_path / "sub" / "f.xyz")
+    flat = {".dat\\x1b": 1, ".txt": 2, "none": 1}
+    assert passed_over([tmp_path], recursive=False) == {**flat, "folder": 1}
+    assert passed_over([tmp_path, tmp_path], recursive=True) == {**flat, ".xyz": 1}
+    assert passed_over([tmp_path / "a.mp4"], recursive=True) == {}
 
 
 def test_a_named_file_is_taken_whatever_its_ending(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,23 +66,35 @@ def clips(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def two_stills_a_unit() -> Iterator[None]:
+    """So that six stills are several units."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "STILLS_PER_UNIT", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def quiet(
+    archive: Path, two_stills_a_unit: None, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """The log of a scan that nobody disturbed."""
+    run = tmp_path_factory.mktemp("quiet") / "run"
+    quick(archive, run)
+    return fingerprint(run)
+
+
 @pytest.mark.parametrize(
     ("at", "n"), [("frames", 1), ("segment", 1), ("segment", 3), ("file", 1), ("file", 4)]
 )
 def test_stopped_between_any_two_steps_and_gone_on(
-    archive: Path,
-    tmp_path: Path,
-    at: str,
-    n: int,
-    monkeypatch: pytest.MonkeyPatch,
+    archive: Path, tmp_path: Path, at: str, n: int, quiet: dict[str, str]
 ) -> None:
-    monkeypatch.setattr(plan, "STILLS_PER_UNIT", 2)  # several units of stills
-    quick(archive, tmp_path / "quiet")
     stopped = quick(archive, tmp_path / "run", progress=Interrupting(at, n))
     assert stopped.interrupted
     assert not problems(tmp_path / "run")
     assert not quick(archive, tmp_path / "run").interrupted
-    assert fingerprint(tmp_path / "run") == fingerprint(tmp_path / "quiet")
+    assert fingerprint(tmp_path / "run") == quiet
 
 
 def test_a_finished_run_is_not_scanned_again(archive: Path, tmp_path: Path) -> None:
@@ -128,16 +140,25 @@ def replace_hash(cascade: Any) -> Any:
     return replace(cascade, sha256="0" * 64)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A clip and its finished run. Refusals leave both as they are, which is asserted."""
+    folder = tmp_path_factory.mktemp("finished")
+    clip = write_clip(folder / "a.mp4", frames=10)
+    quick(clip, folder / "run")
+    return clip, folder / "run"
+
+
 @pytest.mark.parametrize(("name", "change"), changed_settings())
 def test_other_settings_refuse_to_go_on(
-    clips: Path, tmp_path: Path, name: str, change: dict[str, Any]
+    finished: tuple[Path, Path], name: str, change: dict[str, Any]
 ) -> None:
-    quick(clips, tmp_path / "run")
-    before = fingerprint(tmp_path / "run")
+    clip, run = finished
+    before = fingerprint(run)
     with pytest.raises(RunLogError, match="another cascade, engine or settings"):
-        quick(clips, tmp_path / "run", **change)
-    assert fingerprint(tmp_path / "run") == before
-    assert not problems(tmp_path / "run")
+        quick(clip, run, **change)
+    assert fingerprint(run) == before
+    assert not problems(run)
 
 
 def test_another_engine_version_refuses_to_go_on(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,26 @@ def test_what_sampling_leaves_out_is_on_record(
     }
 
 
+def test_growing_pictures_do_not_stop_a_scan(tmp_path: Path) -> None:
+    """The ring of pictures must grow while frames of it are still being looked at."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    sizes = [(64, 48), (320, 240), (96, 64), (640, 480)]
+    parts = [
+        write_clip(tmp_path / f"{n}.h264", frames=6, size=size, first=6 * n).read_bytes()
+        for n, size in enumerate(sizes)
+    ]
+    (folder / "grows.h264").write_bytes(b"".join(parts))
+    for number, size in enumerate(sizes):
+        write_still(folder / f"{number}.png", number, size=size)
+    result = run_small_scan(folder, tmp_path / "run", silence_s=15)
+    assert {row["status"] for row in result.media} == {"ok"}
+    tables = open_run(tmp_path / "run")
+    assert tables.frames.num_rows == 24 + 4
+    (video,) = [row for row in rows(tables.media) if row["kind"] == "video"]
+    assert "picture size changes (64 x 48, 320 x 240, 96 x 64, 640 x 480)" in video["reason"]
+
+
 def test_damage_is_marked_in_the_log(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "c.mkv", frames=60, options={"crf": "18"}, size=(320, 240))
     data = bytearray(clip.read_bytes())
@@ -235,9 +256,21 @@ def test_footage_is_left_as_it_was(archive: Path, tmp_path: Path) -> None:
     assert before == after
 
 
+def test_precision_must_be_there_for_every_network_that_runs() -> None:
+    cascade = load_cascade("handgun")
+    files = {**cascade.detector.files, "fp16": cascade.detector.files["fp32"]}
+    half = replace(cascade, detector=replace(cascade.detector, files=files))
+    with pytest.raises(CascadeError, match="no fp16 models"):
+        small_settings(cascade=half, precision="fp16")
+    alone = small_settings(cascade=half, precision="fp16", detector_only=True)
+    assert alone.config_hash() != small_settings(detector_only=True).config_hash()
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
+        ({"gate": float("nan")}, "gate nan"),
+        ({"floor": float("nan")}, "floor nan"),
         ({"gate": 0.00001}, "gate .* below the floor"),
         ({"floor": 0.3, "gate": 0.3}, "floor .* above the cascade's operating point"),
         ({"precision": "int8"}, "no int8 models"),

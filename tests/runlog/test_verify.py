@@ -1,0 +1,197 @@
+"""`verify` notices every change to a run, its footage and its models."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from forensics.cascade.definition import ZOO, load_cascade
+from forensics.cli.main import run as run_command
+from forensics.errors import EXIT_UNVERIFIED, ForensicsError, RunLogError
+from forensics.runlog.ledger import Ledger
+from forensics.runlog.reader import open_run
+from forensics.runlog.verify import SUMS_NAME, verify_run
+from tests.support.clips import write_clip
+from tests.support.scans import run_small_scan
+
+FLIPS_PER_FILE = 12
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("footage")
+    write_clip(folder / "a.mp4", frames=30)
+    write_clip(folder / "line\nbreak.mp4", frames=5, first=60)
+    shutil.copytree(ZOO / "handgun", folder / "cascade")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("verify") / "run"
+    cascade = load_cascade(str(footage / "cascade"))
+    run_small_scan(footage, run, cascade=cascade, max_detections=1)
+    return run
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def problems(run: Path, *, footage: bool = True) -> list[str]:
+    found = verify_run(run, footage=footage)
+    return [f"{item.kind} {item.name}: {item.problem}" for item in found if item.problem]
+
+
+def test_a_finished_run_verifies(run: Path) -> None:
+    kinds = [finding.kind for finding in verify_run(run)]
+    assert problems(run) == []
+    assert (kinds.count("input"), kinds.count("model"), kinds.count("part")) == (2, 2, 6)
+    assert kinds.count("table") == 5
+
+
+def test_every_file_of_the_run_is_watched(run: Path) -> None:
+    """One flipped bit anywhere, in any file, is reported; none is taken for a bug."""
+    dice = random.Random(20261)
+    files = sorted(path for path in run.rglob("*") if path.is_file() and path.name != ".lock")
+    assert len(files) == 6 + 5 + 1
+    for path in files:
+        data = path.read_bytes()
+        for _ in range(FLIPS_PER_FILE):
+            bit = dice.randrange(8 * len(data))
+            mutant = bytearray(data)
+            mutant[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(mutant)
+            assert problems(run, footage=False), f"bit {bit} of {path.name}"
+        path.write_bytes(data)
+    assert problems(run) == []
+
+
+def test_damage_is_reported_with_exit_code_4(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["verify", str(run)]) == 0
+    assert "every hash is as recorded" in capsys.readouterr().out
+    for name in ("run.json", "ledger.sqlite", "media.parquet"):
+        data = (run / name).read_bytes()
+        (run / name).write_bytes(data[: len(data) // 2])
+        assert run_command(["verify", str(run)]) == EXIT_UNVERIFIED, name
+        said = capsys.readouterr()
+        assert name in said.out
+        assert said.err.count("\n") == 1
+        (run / name).write_bytes(data)
+
+
+def remove_part(run: Path) -> str:
+    part = next(run.glob("detections/*.parquet"))
+    part.unlink()
+    return part.name
+
+
+def stray_part(run: Path) -> str:
+    part = next(run.glob("frames/*.parquet"))
+    shutil.copy(part, part.with_name("extra.parquet"))
+    return "extra.parquet"
+
+
+def stray_note(run: Path) -> str:
+    (run / "frames" / "note.txt").write_text("slipped in")
+    return "note.txt"
+
+
+def swapped_parts(run: Path) -> str:
+    one, two = sorted(run.glob("frames/*.parquet"))[:2]
+    kept = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(kept)
+    return one.name
+
+
+def removed_line(run: Path) -> str:
+    lines = (run / SUMS_NAME).read_text().splitlines(keepends=True)
+    (run / SUMS_NAME).write_text("".join(line for line in lines if "media.parquet" not in line))
+    return "media.parquet"
+
+
+def removed_sums(run: Path) -> str:
+    (run / SUMS_NAME).unlink()
+    return SUMS_NAME
+
+
+@pytest.mark.parametrize(
+    "change", [remove_part, stray_part, stray_note, swapped_parts, removed_line, removed_sums]
+)
+def test_what_was_taken_away_or_slipped_in(run: Path, change: Callable[[Path], str]) -> None:
+    name = change(run)
+    assert any(name in problem for problem in problems(run))
+
+
+def test_changed_footage_and_models(run: Path, footage: Path) -> None:
+    for name in ("a.mp4", "line\nbreak.mp4", "cascade/detector.fp32.onnx"):
+        path = footage / name
+        kept = path.read_bytes()
+        try:
+            path.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+            (found,) = problems(run)
+            assert "SHA-256 is" in found
+            path.rename(footage / "elsewhere")
+            (found,) = problems(run)
+            assert "cannot be read" in found
+            (footage / "elsewhere").rename(path)
+        finally:
+            path.write_bytes(kept)
+    assert problems(run) == []
+    assert problems(run, footage=False) == []
+
+
+def test_no_run_at_all(tmp_path: Path) -> None:
+    with pytest.raises(RunLogError, match="not a run folder"):
+        list(verify_run(tmp_path))
+    with pytest.raises(RunLogError, match="not a run folder"):
+        list(verify_run(tmp_path / "missing"))
+    with pytest.raises(RunLogError, match="not a run folder"):
+        open_run(tmp_path)
+
+
+def test_a_damaged_run_is_not_opened(run: Path) -> None:
+    part = next(run.glob("detections/*.parquet"))
+    data = bytearray(part.read_bytes())
+    data[40] ^= 1
+    part.write_bytes(data)
+    with pytest.raises(RunLogError, match="missing or damaged"):
+        open_run(run)
+
+
+def test_a_damaged_ledger_is_an_expected_error(run: Path) -> None:
+    dice = random.Random(3)
+    data = (run / "ledger.sqlite").read_bytes()
+    for _ in range(60):
+        mutant = bytearray(data)
+        for _ in range(20):
+            mutant[dice.randrange(len(mutant))] = dice.randrange(256)
+        (run / "ledger.sqlite").write_bytes(mutant)
+        try:
+            ledger = Ledger(run)
+            ledger.segments(), ledger.media(), ledger.hashes()
+            ledger.close()
+        except ForensicsError:
+            continue
+
+
+def test_reading_leaves_no_trace(run: Path) -> None:
+    """Also on write-protected evidence: no journal appears beside the ledger."""
+    before = sorted(path.name for path in run.rglob("*"))
+    open_run(run)
+    assert problems(run) == []
+    assert sorted(path.name for path in run.rglob("*")) == before
+
+
+def test_parts_that_the_ledger_does_not_name_are_not_read(run: Path) -> None:
+    before = open_run(run).frames.num_rows
+    stray_part(run)
+    assert open_run(run).frames.num_rows == before
