@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,10 +35,3 @@ def reference_run(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("reference") / "run"
     run_small_scan(archive, folder)
     return folder
-
-
-@pytest.fixture
-def quiet_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A clock that stands still, for tests that compare whole run folders."""
-    monkeypatch.setattr("forensics.scan.local.utc_now", lambda: "2026-01-01T00:00:00Z")
-    yield
