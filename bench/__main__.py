@@ -1,6 +1,6 @@
 """`make bench`: ceilings, our scans and peers side by side, in interleaved rounds of one run.
 
-python -m bench [--source FILE] [--rounds 5] [--seconds 60] [--no-peers] [--write]
+python -m bench [--source FILE] [--rounds 5] [--seconds 60] [--peers ENGINE ...] [--write]
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=60, help="length of the clip")
     parser.add_argument("--backend", default="auto")
-    parser.add_argument("--no-peers", action="store_true", help="leave ultralytics out")
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        default=["openvino", "onnx"],
+        help="engines under ultralytics; none leaves it out",
+    )
     parser.add_argument("--write", action="store_true", help="write reports/benchmarks.*")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -55,11 +60,10 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
     for name, variant in measure.variants(settings).items():
         subjects[name] = lambda variant=variant: measure.scan_rate(clip, variant)  # type: ignore[misc]
-    if not options.no_peers:
-        for engine in ("openvino", "onnx"):
-            subjects[f"ultralytics predict, {engine}"] = (
-                lambda engine=engine: measure.peer_rate(clip, engine)  # type: ignore[misc]
-            )
+    for engine in options.peers:
+        subjects[f"ultralytics predict, {engine}"] = (
+            lambda engine=engine: measure.peer_rate(clip, engine)  # type: ignore[misc]
+        )
     rounds: dict[str, list[float]] = {name: [] for name in subjects}
     for number in range(options.rounds):
         for name, subject in subjects.items():
@@ -83,7 +87,8 @@ def _figures(
     bound = 1 / (1 / medians["decode only (D)"] + 1 / medians["inference only (I)"])
     alone = medians["scan, detector only"]
     return {
-        "command": f"python -m bench --rounds {options.rounds} --seconds {options.seconds} --write",
+        "command": f"python -m bench --rounds {options.rounds} --seconds {options.seconds} "
+        f"--peers {' '.join(options.peers)} --write",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{_cpu()}, {os.cpu_count()} cores, {platform.platform()}",
         "backend": backend,

@@ -20,4 +20,4 @@ def test_medians_are_those_of_the_rounds() -> None:
     figures = json.loads((REPORTS / "benchmarks.json").read_text())
     for name, values in figures["rounds"].items():
         assert figures["median_frames_per_s"][name] == median(values)
-        assert len(values) >= 5
+        assert len(values) >= 3, name
