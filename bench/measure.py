@@ -15,8 +15,9 @@ from typing import Any
 import av
 import numpy as np
 
-from forensics.backends import open_engine
+from forensics.backends import open_engine, resolve_arithmetic
 from forensics.boxes import Letterbox
+from forensics.errors import BackendError
 from forensics.footage.find import common_base, find_inputs
 from forensics.footage.pixels import Packer
 from forensics.scan.local import scan
@@ -50,7 +51,9 @@ class InferenceOnly:
     def __init__(self, clip: Path, settings: ScanSettings, n_frames: int = 240) -> None:
         spec = settings.cascade.detector
         model = spec.files[settings.precision].load(settings.precision, settings.imgsz)
-        self._engine = open_engine(settings.backend, model, spec.normalisation)
+        self._engine = open_engine(
+            settings.backend, model, spec.normalisation, arithmetic=settings.arithmetic
+        )
         self._views = _views(clip, settings.imgsz, settings.batch)
         self._n_batches = n_frames // settings.batch
         self._batch = settings.batch
@@ -75,13 +78,19 @@ def scan_rate(clip: Path, settings: ScanSettings) -> float:
 
 
 def variants(settings: ScanSettings) -> dict[str, ScanSettings]:
-    """The three scans compared."""
+    """The scans compared; one in bfloat16 where the CPU has it."""
     point = settings.cascade.operating_point
-    return {
-        "scan, detector only": replace(settings, detector_only=True),
+    alone = replace(settings, detector_only=True)
+    found = {
+        "scan, detector only": alone,
         "scan, gate at operating point": replace(settings, gate=point.detector),
         "scan, gate at floor": settings,
     }
+    try:
+        resolve_arithmetic(settings.backend, "bf16", ())
+    except BackendError:
+        return found
+    return found | {"scan, detector only, bf16": replace(alone, arithmetic="bf16")}
 
 
 def peer_rate(clip: Path, engine: str) -> float | None:

@@ -1,4 +1,8 @@
-"""`yolo predict` on a clip, in a process of its own: python -m bench.peer CLIP openvino|onnx."""
+"""`yolo predict` on a clip, in a process of its own: python -m bench.peer CLIP ENGINE.
+
+ENGINE: onnx; openvino, which computes in bfloat16 where the CPU has it, without saying so; or
+openvino-fp32, made to compute in single precision as our scans do.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from forensics.cascade.definition import load_cascade
 
@@ -20,6 +25,8 @@ def model_for(engine: str, folder: Path) -> Path:
         return Path(shutil.copy(source, folder / "detector.onnx"))
     import openvino as ov
 
+    if engine == "openvino-fp32":
+        _force_fp32(ov)
     target = folder / "detector_openvino_model"
     ov.save_model(ov.convert_model(source), target / "detector.xml", compress_to_fp16=False)
     names = "names:\n  0: gun\n"
@@ -27,6 +34,16 @@ def model_for(engine: str, folder: Path) -> Path:
         f"task: detect\nstride: 32\nbatch: 1\nimgsz: [640, 640]\nargs: {{dynamic: false}}\n{names}"
     )
     return target
+
+
+def _force_fp32(ov: Any) -> None:
+    compile_model = ov.Core.compile_model
+
+    def in_fp32(core: Any, model: Any, device_name: Any = "CPU", config: Any = None) -> Any:
+        wanted = {**(config or {}), "INFERENCE_PRECISION_HINT": "f32"}
+        return compile_model(core, model, device_name, wanted)
+
+    ov.Core.compile_model = in_fp32
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from forensics.backends.base import (
     Provenance,
     available_backends,
     open_engine,
+    resolve_arithmetic,
     resolve_backend,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "Provenance",
     "available_backends",
     "open_engine",
+    "resolve_arithmetic",
     "resolve_backend",
 ]

@@ -1,8 +1,8 @@
 """The engine protocol and the table of backends.
 
-To add a backend: write one module with `open_engine(model, normalisation, threads) -> Engine`
-and `version() -> str`, and add a line to `BACKENDS`: the contract suite in tests/backends then
-runs over it.
+To add a backend: write one module with `open_engine(model, normalisation, threads, arithmetic)
+-> Engine`, `arithmetics()` (fastest first; "fp32" is always among them) and `version()`, and add
+a line to `BACKENDS`: the contract suite in tests/backends then runs over it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,6 +68,7 @@ class Provenance:
     version: str
     device: str
     precision: str
+    arithmetic: str
     threads: int
     model: str
     model_sha256: str
@@ -114,12 +116,39 @@ def resolve_backend(name: str) -> tuple[str, str]:
     raise BackendError(f"no backend works: {'; '.join(passed_over)}")
 
 
+def resolve_arithmetic(backend: str, wanted: str, checked: Sequence[str]) -> str:
+    """Turn an --arithmetic value into one that `backend` has on this machine.
+
+    "auto" is its fastest among `checked`, those for which the cascade's decisions were compared.
+    Raises BackendError when the named one is not to be had.
+    """
+    module: Any = importlib.import_module(BACKENDS[backend])
+    here: tuple[str, ...] = module.arithmetics()
+    if wanted == "auto":
+        return next(name for name in here if name in checked)
+    if wanted not in here:
+        raise BackendError(
+            f"{backend} has no {wanted} arithmetic on this machine; choose {' or '.join(here)}"
+        )
+    return wanted
+
+
 def open_engine(
-    name: str, model: Model, normalisation: Normalisation, *, threads: int | None = None
+    name: str,
+    model: Model,
+    normalisation: Normalisation,
+    *,
+    threads: int | None = None,
+    arithmetic: str = "fp32",
 ) -> Engine:
-    """Open `model` on the backend `name` with `threads` CPU threads (default: all cores)."""
+    """Open `model` on the backend `name` with `threads` CPU threads (default: all cores).
+
+    `arithmetic` is what it computes in, whatever its weights are kept in. Raises BackendError.
+    """
+    resolve_arithmetic(name, arithmetic, ())
     module: Any = importlib.import_module(BACKENDS[name])
-    engine: Engine = module.open_engine(model, normalisation, threads or available_cores())
+    n_threads = threads or available_cores()
+    engine: Engine = module.open_engine(model, normalisation, n_threads, arithmetic)
     return engine
 
 

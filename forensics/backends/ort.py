@@ -39,6 +39,7 @@ class OnnxRuntimeEngine:
             version=version(),
             device="CPU",
             precision=model.precision,
+            arithmetic="fp32",
             threads=threads,
             model=model.name,
             model_sha256=model.sha256,
@@ -66,5 +67,11 @@ class OnnxRuntimeEngine:
         return self._empty
 
 
-def open_engine(model: Model, normalisation: Normalisation, threads: int) -> OnnxRuntimeEngine:
+def arithmetics() -> tuple[str, ...]:
+    return ("fp32",)
+
+
+def open_engine(
+    model: Model, normalisation: Normalisation, threads: int, arithmetic: str
+) -> OnnxRuntimeEngine:
     return OnnxRuntimeEngine(model, normalisation, threads)

@@ -76,7 +76,10 @@ class EventRule:
 
 @dataclass(frozen=True, slots=True)
 class CascadeDefinition:
-    """Everything in a cascade folder, checked."""
+    """Everything in a cascade folder, checked.
+
+    `arithmetic`: in what the networks may compute unasked, because decisions were compared.
+    """
 
     folder: Path
     name: str
@@ -88,6 +91,7 @@ class CascadeDefinition:
     operating_point: OperatingPoint
     chosen_how: str
     events: EventRule
+    arithmetic: tuple[str, ...]
     sha256: str
 
     @property
@@ -154,8 +158,15 @@ class _Table:
             events=EventRule(
                 events.positive("gap_s"), events.size("confirm_hits"), events.size("confirm_frames")
             ),
+            arithmetic=self._arithmetic(),
             sha256=sha256,
         )
+
+    def _arithmetic(self) -> tuple[str, ...]:
+        names = self.names("arithmetic")
+        if "fp32" not in names:
+            raise self.error("arithmetic", "leaves out fp32, the reference")
+        return names
 
     def _detector(self) -> DetectorSpec:
         classes, candidates = self.names("classes"), self.names("candidates")

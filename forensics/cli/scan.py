@@ -54,6 +54,13 @@ Exit code 3: finished, but some footage was not scanned (listed at the end).""",
     show_default=True,
 )
 @click.option("--precision", default="fp32", show_default=True, help="Which model files to run.")
+@click.option(
+    "--arithmetic",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="In what the networks compute: auto is the fastest that the cascade was checked with.",
+)
 @click.option("--frame-sample", type=click.IntRange(1), help="Process every N-th frame.")
 @click.option(
     "--time-sample", type=click.FloatRange(0, min_open=True), help="Process one frame each SEC."
@@ -100,7 +107,7 @@ def settings_from(options: dict[str, Any]) -> ScanSettings:
             raise click.UsageError(f"--{name.replace('_', '-')} {options[name]} is no number")
     if options["imgsz"] and options["imgsz"] % STRIDE:
         raise click.UsageError(f"--imgsz {options['imgsz']} is not a multiple of {STRIDE}")
-    default = default_settings(options["cascade"], options["backend"])
+    default = default_settings(options["cascade"], options["backend"], options["arithmetic"])
     floor = default.floor if options["floor"] is None else options["floor"]
     return replace(
         default,

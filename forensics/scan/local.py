@@ -217,6 +217,7 @@ def _describe(
         "backend": settings.backend,
         "backend_why": settings.backend_why,
         "precision": settings.precision,
+        "arithmetic": settings.arithmetic,
         "thresholds": settings.thresholds(),
         "events": asdict(cascade.events),
         "sampling": asdict(settings.sampling),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import forensics
-from forensics.backends import BACKENDS, Engine, open_engine, resolve_backend
+from forensics.backends import BACKENDS, Engine, open_engine, resolve_arithmetic, resolve_backend
 from forensics.cascade.classifier import Classifier
 from forensics.cascade.definition import (
     CascadeDefinition,
@@ -45,6 +45,7 @@ class ScanSettings:
     max_detections: int
     detector_only: bool = False
     precision: str = "fp32"
+    arithmetic: str = "fp32"
     sampling: Sampling = field(default_factory=Sampling)
     segment_s: float = DEFAULT_SEGMENT_S
     batch: int = DEFAULT_BATCH
@@ -85,6 +86,7 @@ class ScanSettings:
                 "cascade": summary_hash(self.cascade, self.precision),
                 "backend": self.backend,
                 "precision": self.precision,
+                "arithmetic": self.arithmetic,
                 "floor": self.floor,
                 "gate": self.gate,
                 "imgsz": self.imgsz,
@@ -129,17 +131,22 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def default_settings(cascade: str = "handgun", backend: str = "auto") -> ScanSettings:
+def default_settings(
+    cascade: str = "handgun", backend: str = "auto", arithmetic: str = "auto"
+) -> ScanSettings:
     """Settings of an evaluation scan, as the cascade says: the gate equals the floor.
 
+    `arithmetic` "auto" is the fastest here among those that the cascade was checked with.
     Raises CascadeError or BackendError.
     """
     definition = load_cascade(cascade)
     name, why = resolve_backend(backend)
+    chosen = resolve_arithmetic(name, arithmetic, definition.arithmetic)
     return ScanSettings(
         cascade=definition,
         backend=name,
-        backend_why=why,
+        backend_why=f"{why}, computing in {chosen}",
+        arithmetic=chosen,
         floor=definition.detector.floor,
         gate=definition.detector.floor,
         imgsz=definition.detector.imgsz,
@@ -167,6 +174,7 @@ def open_cascade(settings: ScanSettings) -> OpenCascade:
         reference.load(settings.precision, spec.imgsz),
         spec.normalisation,
         threads=settings.threads,
+        arithmetic=settings.arithmetic,
     )
     detector = Detector(engine, spec, settings.floor)
     detector.infer(_nothing(spec.imgsz))  # a class count that does not fit shows here, not later
@@ -180,6 +188,7 @@ def open_cascade(settings: ScanSettings) -> OpenCascade:
             reference.load(settings.precision, second.imgsz),
             second.normalisation,
             threads=settings.threads,
+            arithmetic=settings.arithmetic,
         )
         classifier = Classifier(other, second)
         classifier.probabilities(_nothing(second.imgsz))

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
 import pytest
 
-from forensics.backends import Engine, Model, available_backends, open_engine, resolve_backend
+from forensics.backends import (
+    Engine,
+    Model,
+    available_backends,
+    open_engine,
+    resolve_arithmetic,
+    resolve_backend,
+)
 from forensics.backends.base import BACKENDS
 from forensics.cascade.definition import load_cascade
 from forensics.errors import BackendError
@@ -18,6 +26,8 @@ SPECS: dict[str, Any] = {"detector": CASCADE.detector, "classifier": CASCADE.cla
 SIZES = {"detector": 160, "classifier": 224}
 # Sums in another order; scores are compared, boxes are in pixels of a 160-pixel input.
 TOLERANCE = {"detector": 2e-2, "classifier": 2e-3}
+# bfloat16 keeps 8 bits: scores differ in the second digit, logits in the first.
+BF16_TOLERANCE = {"detector": 0.05, "classifier": 0.5}
 
 
 def load(stage: str) -> Model:
@@ -165,3 +175,26 @@ def test_no_backend_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_backend() -> None:
     with pytest.raises(BackendError, match="choose one of auto"):
         resolve_backend("abacus")
+
+
+def test_arithmetic_is_never_replaced(backend: str, stage: str, images: Any) -> None:
+    """What is not to be had is refused; what is had is recorded, and close to the reference."""
+    reference = open_engine(backend, load(stage), SPECS[stage].normalisation)
+    assert reference.provenance.arithmetic == "fp32"
+    module = importlib.import_module(BACKENDS[backend])
+    if "bf16" not in module.arithmetics():
+        with pytest.raises(BackendError, match="no bf16 arithmetic"):
+            resolve_arithmetic(backend, "bf16", ())
+        assert resolve_arithmetic(backend, "auto", ("fp32", "bf16")) == "fp32"
+        return
+    assert resolve_arithmetic(backend, "auto", ("fp32", "bf16")) == "bf16"
+    assert resolve_arithmetic(backend, "auto", ("fp32",)) == "fp32"
+    fast = open_engine(backend, load(stage), SPECS[stage].normalisation, arithmetic="bf16")
+    assert fast.provenance.arithmetic == "bf16"
+    together = fast.infer(images)
+    np.testing.assert_array_equal(fast.infer(images[[3]])[0], together[3])
+    scores = np.s_[:, 4:] if stage == "detector" else np.s_[:]
+    np.testing.assert_allclose(
+        together[scores], reference.infer(images)[scores], atol=BF16_TOLERANCE[stage]
+    )
+    assert not np.array_equal(together, reference.infer(images))

@@ -58,6 +58,7 @@ def test_a_folder_anywhere_is_a_cascade(folder: Path) -> None:
         ("detector.fp32.onnx", "../detector.fp32.onnx", "file leaves the cascade's folder"),
         ("[detector.files.fp32]", "[detector.files.fp16]", "files has no fp32 reference"),
         ("[events]", "[occasions]", "events is missing"),
+        ('["fp32"]', '["bf16"]', "arithmetic leaves out fp32"),
         ("schema = 1", "schema = = 1", "not valid TOML"),
         ('classes = ["gun"]', "classes = [1, 2]", "classes is not a list of names"),
         ('classes = ["gun"]', 'classes = ["gun", "gun"]', "classes is empty or repeats"),

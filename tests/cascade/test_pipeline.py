@@ -121,7 +121,7 @@ def test_a_crop_that_fails_is_an_error_on_record(tmp_path: Any) -> None:
 class Answer:
     """An engine that gives a prepared answer."""
 
-    provenance = Provenance("none", "0", "none", "fp32", 1, "none", "0")
+    provenance = Provenance("none", "0", "none", "fp32", "fp32", 1, "none", "0")
 
     def __init__(self, answer: Any) -> None:
         self._answer = np.asarray(answer, np.float32)

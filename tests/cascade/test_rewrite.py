@@ -22,6 +22,7 @@ from forensics.types import OperatingPoint
 POINT = OperatingPoint(float.fromhex("0x1.99999ap-5"), 0.73)  # float32(0.05), 0.73
 TEXT = """\
 schema = 1  # of this file
+arithmetic = ["fp32"]
 name = "small"
 version = "1"
 licence = "AGPL-3.0-or-later"

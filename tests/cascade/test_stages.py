@@ -31,7 +31,7 @@ SPEC = CASCADE.classifier
 class Answer:
     """An engine that gives a prepared answer: for shapes that no network would give."""
 
-    provenance = Provenance("none", "0", "none", "fp32", 1, "none", "0")
+    provenance = Provenance("none", "0", "none", "fp32", "fp32", 1, "none", "0")
 
     def __init__(self, answer: Any) -> None:
         self._answer = np.asarray(answer, np.float32)
