@@ -74,7 +74,9 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     memory = {f"{options.seconds} s": measure.peak_memory_mib(clip)}
     longer = make_clip(options.source, folder / "long.mp4", 4 * FPS * options.seconds, (1920, 1080))
     memory[f"{4 * options.seconds} s"] = measure.peak_memory_mib(longer)
-    return _figures(options, settings.backend_why, rounds, memory)
+    figures = _figures(options, settings.backend_why, rounds, memory)
+    gated = measure.variants(settings)["scan, gate at operating point"]
+    return figures | {"classifier_share": measure.classifier_share(clip, gated)}
 
 
 def _figures(
@@ -126,6 +128,8 @@ def table(figures: dict[str, Any]) -> str:
     lines.append("")
     for name, cost in figures["cascade_cost"].items():
         lines.append(f"{name}: {100 * cost:+.1f} % time over detector only")
+    share = 100 * figures["classifier_share"]
+    lines.append(f"classifier's own share of the scan, gate at operating point: {share:.2f} %")
     for name, mib in figures["peak_memory_mib"].items():
         lines.append(f"peak memory, clip of {name}: {mib:.0f} MiB")
     return "\n".join(lines)

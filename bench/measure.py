@@ -11,12 +11,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import av
 import numpy as np
 
 from forensics.backends import open_engine, resolve_arithmetic
 from forensics.boxes import Letterbox
+from forensics.cascade.pipeline import Pipeline
 from forensics.errors import BackendError
 from forensics.footage.find import common_base, find_inputs
 from forensics.footage.pixels import Packer
@@ -91,6 +93,23 @@ def variants(settings: ScanSettings) -> dict[str, ScanSettings]:
     except BackendError:
         return found
     return found | {"scan, detector only, bf16": replace(alone, arithmetic="bf16")}
+
+
+def classifier_share(clip: Path, settings: ScanSettings) -> float:
+    """Share of a scan's time that is spent on crops and classifier, by the clock inside it."""
+    spent_s, classify = 0.0, Pipeline._classify
+
+    def timed(self: Pipeline, *values: Any) -> Any:
+        nonlocal spent_s
+        started = time.perf_counter()
+        results = classify(self, *values)
+        spent_s += time.perf_counter() - started
+        return results
+
+    started = time.perf_counter()
+    with patch.object(Pipeline, "_classify", timed):
+        scan_rate(clip, settings)
+    return spent_s / (time.perf_counter() - started)
 
 
 def peer_rate(clip: Path, engine: str) -> float | None:
