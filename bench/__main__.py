@@ -139,14 +139,19 @@ def page(figures: dict[str, Any]) -> str:
     """reports/benchmarks.md."""
     return f"""# Benchmarks
 
-Made by `{figures["command"]}`. Every round measures each line once, one after the other; the table
-gives medians. Absolute figures belong to the machine named; what counts are the ratios within the
+Made by `{figures["command"]}`.
+
+Every round measures each line once, one after the other; the table gives medians.
+Absolute figures belong to the machine named; what counts are the ratios within the
 run.
 
 - D: bare PyAV decoding of the clip with one thread, frames thrown away.
 - I: the detector's engine on pictures in memory, all cores, nothing else running.
 - Bound: 1/(1/D + 1/I), what decoding and inference cost when nothing overlaps and all else is free.
-- Scans include opening the models, the log with its commits, and the hashing of the clip.
+- Scans include opening the models, the log with its commits, and the hashing of the clip. Opening
+  the second network takes a second or so, which shows in a clip this short; the classifier's own
+  share, taken by the clock inside a scan, is what grows with the footage.
+- Memory grows until the first segment (60 s) is full, and no further.
 - `ultralytics predict`: the same weights, input size and clip, in a process of its own, without
   its start-up and first 20 frames. Its `openvino` computes in bfloat16 where the CPU has it;
   `openvino-fp32` is made to compute in single precision, as our scans do unless told otherwise.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -109,13 +110,17 @@ def scan_arguments(archive: Path, out: Path) -> list[str]:
 
 
 def start_command(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
-    """Start the real command line, with segments of half a second, in a process of its own."""
+    """Start the real command line, with segments of half a second, in a process of its own.
+
+    Ctrl-C reaches it even where these tests run in the background, where shells switch it off.
+    """
     return subprocess.Popen(
         [*COMMAND, *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **options,
     )
 
