@@ -81,7 +81,7 @@ class Pipeline:
         letterboxes = [Letterbox(f.width, f.height, self._imgsz) for f in frames]
         found = self._detector.boxes(raw, letterboxes)
         if self._classifier is None:
-            return [_unclassified(f, d) for f, d in zip(frames, found, strict=True)]
+            return [unclassified(f, d) for f, d in zip(frames, found, strict=True)]
         return self._classify(frames, found, self._classifier)
 
     def _classify(
@@ -116,7 +116,8 @@ def _cut(frame: Frame, xyxy: FloatArray, classifier: Classifier) -> NDArray[np.u
         return None  # logged as decided_by "error", so that it is counted
 
 
-def _unclassified(frame: Frame, detections: Detections) -> FrameResult:
+def unclassified(frame: Frame, detections: Detections) -> FrameResult:
+    """The result of a frame whose boxes nobody classified."""
     nobody = np.zeros(len(detections), bool)
     empty = np.empty((len(detections), 0), np.float32)
     score = np.full(len(detections), np.nan, np.float32)

@@ -9,10 +9,9 @@ import click
 
 from forensics.cli.options import GivenTruth, emit, truth_options
 from forensics.evaluation.evaluate import evaluate
-from forensics.evaluation.rules import run_operating_point, run_rules
+from forensics.evaluation.rules import point_at, run_rules
 from forensics.evaluation.text import render
 from forensics.runlog.reader import open_run
-from forensics.types import OperatingPoint
 
 EXAMPLES = """
 \b
@@ -75,11 +74,7 @@ def evaluate_command(  # noqa: PLR0913, PLR0917 - one per option
     any thresholds not below those of the log. Nothing is scanned again.
     """
     tables = open_run(run)
-    scanned = run_operating_point(tables)
-    point = OperatingPoint(
-        scanned.detector if detector_threshold is None else detector_threshold,
-        scanned.classifier if classifier_threshold is None else classifier_threshold,
-    )
+    point = point_at(tables, detector_threshold, classifier_threshold)
     rules = run_rules(
         tables,
         iou=iou,

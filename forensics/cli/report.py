@@ -13,12 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from forensics.cli.options import GivenTruth, truth_options
 from forensics.cli.output import stderr, stdout
-from forensics.evaluation.rules import run_operating_point, run_rules
+from forensics.evaluation.rules import point_at, run_rules
 from forensics.report.evidence import Progress as Report
 from forensics.report.model import DEFAULT_PICTURES, DEFAULT_SEED, Options
 from forensics.report.page import read_truth, write_report
 from forensics.runlog.reader import open_run
-from forensics.types import OperatingPoint
 
 EXAMPLES = """
 \b
@@ -64,11 +63,7 @@ def report_command(  # noqa: PLR0913, PLR0917 - one per option
     and kept in RUN/evidence.
     """
     tables = open_run(run)
-    scanned = run_operating_point(tables)
-    point = OperatingPoint(
-        scanned.detector if detector_threshold is None else detector_threshold,
-        scanned.classifier if classifier_threshold is None else classifier_threshold,
-    )
+    point = point_at(tables, detector_threshold, classifier_threshold)
     truth = read_truth(given.paths, given.format) if given.paths else None
     rules = run_rules(tables, unlabelled=given.unlabelled, class_map=given.class_map)
     target = out or beside(run)

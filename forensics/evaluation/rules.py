@@ -81,6 +81,17 @@ def run_operating_point(run: RunTables) -> OperatingPoint:
     return OperatingPoint(thresholds["detector"], thresholds["classifier"])
 
 
+def point_at(
+    run: RunTables, detector: float | None = None, classifier: float | None = None
+) -> OperatingPoint:
+    """The operating point with these thresholds; the scan's own where None."""
+    scanned = run_operating_point(run)
+    return OperatingPoint(
+        scanned.detector if detector is None else detector,
+        scanned.classifier if classifier is None else classifier,
+    )
+
+
 def target_classes(run: RunTables) -> tuple[str, ...]:
     """Names of the classes that the run looks for."""
     return tuple(run.manifest["cascade"]["target_classes"])

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from forensics.cascade.pipeline import FrameResult
+from forensics.cascade.pipeline import FrameResult, unclassified
 from forensics.errors import RunLogError, TruthError
 from forensics.footage.protocol import Sampling
 from forensics.footage.reader import DEFAULT_MAX_PIXELS, SILENCE_S
@@ -153,20 +153,7 @@ class _Import:
         self._progress.frames(len(results))
 
     def _result(self, frame: Frame, found: FramePredictions | None, where: str) -> FrameResult:
-        detections = self._detections(frame, found, where)
-        count = len(detections)
-        return FrameResult(
-            index=frame.index,
-            pts=frame.pts,
-            time_s=frame.time_s,
-            keyframe=frame.keyframe,
-            suspect=frame.suspect,
-            detections=detections,
-            classified=np.zeros(count, np.bool_),
-            failed=np.zeros(count, np.bool_),
-            probabilities=np.zeros((count, 0), np.float32),
-            target_score=np.full(count, np.nan, np.float32),
-        )
+        return unclassified(frame, self._detections(frame, found, where))
 
     def _detections(self, frame: Frame, found: FramePredictions | None, where: str) -> Detections:
         """Boxes in pixels, cut to the picture; those that have no area there are listed."""

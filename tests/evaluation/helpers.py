@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,3 +222,12 @@ def random_frames(
         order = np.argsort(-score, kind="stable")
         detections[index] = [(found[k].tolist(), float(score[k]), float(target[k])) for k in order]
     return detections, truth, crowds
+
+
+def strict_json(text: str) -> Any:
+    """Parse JSON that holds no NaN and no infinity."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} in JSON")
+
+    return json.loads(text, parse_constant=refuse)

@@ -175,8 +175,10 @@ def test_thresholds_that_the_log_cannot_answer_are_refused(point, thresholds, me
 def test_floor_and_gate_are_compared_as_the_scores_are_stored() -> None:
     run = make_run(Clip("a.mp4"), thresholds={"floor": float(np.float32(0.1)), "gate": 0.3})
     truth = spans_truth(("a.mp4", 0, 9, "none"))
-    evaluate(run, truth, operating_point=OperatingPoint(0.1, None))
-    evaluate(run, truth, operating_point=OperatingPoint(float(np.float32(0.3)), 0.5))
+    for point in (OperatingPoint(0.1, None), OperatingPoint(float(np.float32(0.3)), 0.5)):
+        found = evaluate(run, truth, operating_point=point).to_json()
+        assert found["operating_point"]["detector"] == point.detector
+        assert found["denominators"]["frames_negative"] > 0
 
 
 def test_detections_of_unlisted_frames_are_a_damaged_run() -> None:

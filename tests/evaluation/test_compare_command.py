@@ -22,7 +22,7 @@ from forensics.evaluation.side_by_side import compare_arms, compare_runs
 from forensics.evaluation.text_compare import render_comparison
 from forensics.types import OperatingPoint
 
-from .helpers import NAN, Clip, make_run, spans_truth
+from .helpers import NAN, Clip, make_run, spans_truth, strict_json
 
 G = (0, 0, 10, 10)
 POINT = OperatingPoint(0.5, 0.5)
@@ -53,13 +53,6 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         return code, shown.out, shown.err
 
     return run_it
-
-
-def strict_json(text: str) -> Any:
-    def refuse(name: str) -> None:
-        raise AssertionError(f"{name} in JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def test_one_run_sets_the_detector_against_the_cascade(call) -> None:

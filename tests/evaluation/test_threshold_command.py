@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from forensics.evaluation.goals import RECALL, Goal, Terms, split_cameras
 from forensics.evaluation.levels import CASCADE, count_arm
 from forensics.types import OperatingPoint
 
-from .helpers import NAN, Clip, make_run, spans_truth
+from .helpers import NAN, Clip, make_run, spans_truth, strict_json
 
 G = (0, 0, 10, 10)
 N_FRAMES = 300
@@ -67,13 +66,6 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         return code, shown.out, shown.err
 
     return run_it
-
-
-def strict_json(text: str) -> Any:
-    def refuse(name: str) -> None:
-        raise AssertionError(f"{name} in JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def test_the_choice_is_promised_and_scored_on_other_cameras(call) -> None:
