@@ -8,12 +8,11 @@ from pathlib import Path
 import click
 
 from forensics.cli.options import GivenTruth, emit, truth_options
-from forensics.evaluation.rules import run_operating_point, run_rules
+from forensics.evaluation.rules import point_at, run_rules
 from forensics.evaluation.side_by_side import SideBySide, compare_arms, compare_runs
 from forensics.evaluation.text_compare import render_comparison
-from forensics.runlog.reader import RunTables, open_run
+from forensics.runlog.reader import open_run
 from forensics.truth.base import Truth
-from forensics.types import OperatingPoint
 
 EXAMPLES = """
 \b
@@ -69,12 +68,4 @@ def _compare(
     truth: Truth = given.load()
     if run_b is not None:
         return compare_runs(first, open_run(run_b), truth, rules)
-    return compare_arms(first, truth, rules, _point(first, thresholds))
-
-
-def _point(run: RunTables, given: tuple[float | None, float | None]) -> OperatingPoint:
-    scanned = run_operating_point(run)
-    return OperatingPoint(
-        scanned.detector if given[0] is None else given[0],
-        scanned.classifier if given[1] is None else given[1],
-    )
+    return compare_arms(first, truth, rules, point_at(first, *thresholds))
