@@ -132,6 +132,7 @@ def _describe(run: RunTables) -> dict[str, Any]:
         ],
         "backend": manifest.get("backend"),
         "precision": manifest.get("precision"),
+        "arithmetic": manifest.get("arithmetic"),
         "imgsz": manifest.get("imgsz"),
         "thresholds": dict(manifest["thresholds"]),
     }

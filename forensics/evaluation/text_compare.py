@@ -44,6 +44,8 @@ def _runs(result: Figures) -> list[str]:
         second = "off" if point["classifier"] is None else f"{point['classifier']:g}"
         cascade = run["cascade"]
         engine = " ".join(str(run[key]) for key in ("backend", "precision") if run[key])
+        if run["arithmetic"]:
+            engine += f" weights, computed in {run['arithmetic']}"
         lines.append(
             f"{name}: {run['folder']}, cascade {cascade.get('name')} {cascade.get('version')} "
             f"({engine}), detector threshold {point['detector']:g}, classifier threshold {second}"

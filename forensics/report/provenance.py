@@ -125,6 +125,8 @@ def _models(manifest: Mapping[str, Any]) -> tuple[Item, ...]:
         facts = [
             str(engine[k]) for k in ("backend", "version", "device", "precision") if k in engine
         ]
+        if "arithmetic" in engine:
+            facts.append(f"weights, computed in {engine['arithmetic']}")
         name = Path(str(model["path"])).name
         items.append(Item(f"{model['stage']}: {name}", str(model["sha256"]), True, " ".join(facts)))
     sha256 = manifest["cascade"].get("sha256")
