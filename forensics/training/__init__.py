@@ -1,0 +1,1 @@
+"""The training loop: mine crops, group them, train both networks, calibrate, export, check."""
