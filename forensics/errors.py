@@ -35,6 +35,10 @@ class TruthError(ForensicsError):
     """Truth labels cannot be read, or do not fit the run."""
 
 
+class TrainingError(ForensicsError):
+    """Training data, or a training run, cannot be used."""
+
+
 class VerificationError(ForensicsError):
     """Something that was recorded no longer hashes to what was recorded."""
 
