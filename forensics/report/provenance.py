@@ -81,7 +81,7 @@ def _run(run: RunTables, created_utc: str) -> tuple[Item, ...]:
         Item(
             "Engine", str(manifest.get("backend", "")), remark=str(manifest.get("backend_why", ""))
         ),
-        Item("Detector sees", _looked(manifest)),
+        Item("Detector sees", looked(manifest)),
         Item("Settings, SHA-256", str(manifest.get("config_hash", "")), True),
         Item(f"{FILE_NAME}, SHA-256", _hash_of(run.folder / FILE_NAME), True),
         Item("Report by", f"forensics {forensics.__version__}"),
@@ -95,7 +95,7 @@ def _targets(cascade: Mapping[str, Any]) -> str:
     return f"looks for: {names}" if names else ""
 
 
-def _looked(manifest: Mapping[str, Any]) -> str:
+def looked(manifest: Mapping[str, Any]) -> str:
     """Input size and tiles; empty for detections that were made elsewhere."""
     if not manifest.get("imgsz"):
         return ""
