@@ -1,6 +1,7 @@
 """`make bench`: ceilings, our scans and peers side by side, in interleaved rounds of one run.
 
 python -m bench [--source FILE] [--rounds 5] [--seconds 60] [--peers ENGINE ...] [--write]
+python -m bench --modes [--source FILE] [--rounds 5] [--seconds 60]
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from bench import measure
 from bench.clips import FPS, make_clip
+from bench.modes import measure_modes, modes_table
 from forensics.scan.settings import default_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,8 +42,14 @@ def main() -> None:
         help="engines under ultralytics; none leaves it out",
     )
     parser.add_argument("--write", action="store_true", help="write reports/benchmarks.*")
+    parser.add_argument(
+        "--modes", action="store_true", help="only what --imgsz 1280 and --tiles 2x2 cost"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        if options.modes:
+            print(run_modes(options, Path(folder)))
+            return
         figures = run(options, Path(folder))
     print(table(figures))
     if options.write:
@@ -77,6 +85,15 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     figures = _figures(options, settings.backend_why, rounds, memory)
     gated = measure.variants(settings)["scan, gate at operating point"]
     return figures | {"classifier_share": measure.classifier_share(clip, gated)}
+
+
+def run_modes(options: argparse.Namespace, folder: Path) -> str:
+    """The slower modes on the same clip; the table."""
+    clip = make_clip(options.source, folder / "clip.mp4", FPS * options.seconds, (1920, 1080))
+    settings = default_settings(backend=options.backend)
+    rates = measure_modes(clip, settings, options.rounds, measure.scan_rate)
+    head = f"{options.source.name} at 1920x1080, {options.seconds} s; {settings.backend_why}"
+    return f"{head}\n{_cpu()}, {os.cpu_count()} cores\n\n{modes_table(rates)}"
 
 
 def _figures(

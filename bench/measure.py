@@ -17,7 +17,6 @@ import av
 import numpy as np
 
 from forensics.backends import open_engine, resolve_arithmetic
-from forensics.boxes import Letterbox
 from forensics.cascade.pipeline import Pipeline
 from forensics.errors import BackendError
 from forensics.footage.find import common_base, find_inputs
@@ -161,10 +160,9 @@ def _views(clip: Path, imgsz: int, n: int) -> np.ndarray[Any, np.dtype[np.uint8]
     with av.open(str(clip)) as container:
         for number, frame in zip(range(n), container.decode(video=0), strict=False):
             layout = packer.layout(frame)
-            assert Letterbox(layout.width, layout.height, imgsz).content
-            slot = bytearray(packer.view_bytes + layout.size_bytes)
+            slot = bytearray(packer.views_bytes + layout.size_bytes)
             packer.pack(frame, layout, memoryview(slot))
-            views[number] = np.frombuffer(slot, np.uint8, packer.view_bytes).reshape(
+            views[number] = np.frombuffer(slot, np.uint8, packer.views_bytes).reshape(
                 imgsz, imgsz, 3
             )
     return views

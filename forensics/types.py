@@ -85,9 +85,9 @@ class StreamInfo:
 class Frame:
     """One decoded frame.
 
-    `view` is the detector's picture: uint8 RGB (imgsz, imgsz, 3), letterboxed. `rgb()` converts
-    the full-resolution picture on demand to uint8 RGB (height, width, 3). Both are valid only
-    until the decoder is asked to release the frame.
+    `views` are the detector's pictures: uint8 RGB (views, imgsz, imgsz, 3), letterboxed, the whole
+    frame first. `rgb()` converts the full-resolution picture on demand to uint8 RGB (height,
+    width, 3). Both are valid only until the decoder is asked to release the frame.
     """
 
     index: int
@@ -97,7 +97,7 @@ class Frame:
     suspect: bool
     width: int
     height: int
-    view: ImageArray
+    views: ImageArray
     rgb: Callable[[], ImageArray] = field(repr=False, compare=False)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.__main__ import page
+from bench.modes import modes_table
 
 REPORTS = Path(__file__).parents[1] / "reports"
 
@@ -21,3 +22,10 @@ def test_medians_are_those_of_the_rounds() -> None:
     for name, values in figures["rounds"].items():
         assert figures["median_frames_per_s"][name] == median(values)
         assert len(values) >= 3, name
+
+
+def test_modes_are_compared_within_their_rounds() -> None:
+    """The machine is twice as fast in the second round; the ratio is not moved by that."""
+    table = modes_table({"640": [10.0, 20.0], "1280": [2.5, 5.0]})
+    assert "| 640 | 15.00 | 1.00 |" in table
+    assert "| 1280 | 3.75 | 4.00 |" in table

@@ -1,4 +1,4 @@
-"""First stage: a YOLO network on the letterboxed frame; boxes back in source pixels."""
+"""First stage: a YOLO network on the letterboxed views; boxes back in source pixels."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from forensics.backends import Engine
-from forensics.boxes import Letterbox, nms
+from forensics.boxes import nms
 from forensics.cascade.definition import DetectorSpec
 from forensics.errors import BackendError, CascadeError
+from forensics.tiling import View, merge
 from forensics.types import Detections, FloatArray, ImageArray
 
 # Greedy NMS is prefix-stable in the score, so this cap cannot change a box above it.
@@ -38,11 +39,33 @@ class Detector:
             raise BackendError("the detector gave values that are not numbers; use another model")
         return raw
 
-    def boxes(self, raw: FloatArray, letterboxes: Sequence[Letterbox]) -> list[Detections]:
-        """Raw output -> detections of each frame in source pixels, best first."""
-        return [self._boxes(one, box) for one, box in zip(raw, letterboxes, strict=True)]
+    def boxes(self, raw: FloatArray, frames: Sequence[Sequence[View]]) -> list[Detections]:
+        """Raw output of the views of `frames`, in their order -> detections of each frame.
 
-    def _boxes(self, raw: FloatArray, letterbox: Letterbox) -> Detections:
+        Boxes are in source pixels, best first.
+        """
+        views = [view for of_frame in frames for view in of_frame]
+        found = iter([self._boxes(one, view) for one, view in zip(raw, views, strict=True)])
+        return [self._merged([next(found) for _ in of_frame], of_frame) for of_frame in frames]
+
+    def _merged(self, found: Sequence[Detections], views: Sequence[View]) -> Detections:
+        if len(found) == 1:  # there is no other view to compare with
+            return found[0]
+        xyxy = np.concatenate([one.xyxy for one in found])
+        score = np.concatenate([one.score for one in found])
+        class_id = np.concatenate([one.class_id for one in found])
+        kept = merge(
+            xyxy,
+            score,
+            class_id,
+            np.repeat(np.arange(len(found)), [len(one) for one in found]),
+            views,
+            iou=self._spec.nms_iou,
+            limit=self._spec.max_detections,
+        )
+        return Detections(xyxy[kept], score[kept], class_id[kept])
+
+    def _boxes(self, raw: FloatArray, view: View) -> Detections:
         scores = raw[4:][self._columns]
         best = scores.max(axis=0)
         chosen = np.flatnonzero(best >= self._floor)
@@ -55,4 +78,4 @@ class Detector:
         kept = nms(
             xyxy, score, class_id, iou=self._spec.nms_iou, limit=self._spec.max_detections
         )
-        return Detections(letterbox.to_source(xyxy[kept]), score[kept], class_id[kept])
+        return Detections(view.to_source(xyxy[kept]), score[kept], class_id[kept])

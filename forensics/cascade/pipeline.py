@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.boxes import Letterbox
 from forensics.cascade.classifier import Classifier
 from forensics.cascade.crops import cut_crops
 from forensics.cascade.detector import Detector
+from forensics.tiling import WHOLE, Tiling
 from forensics.types import Detections, FloatArray, Frame
 
 Token = TypeVar("Token")
@@ -43,14 +43,24 @@ class FrameResult:
 
 
 class Pipeline:
-    """Both networks. `gate`: detector score from which the classifier is asked."""
+    """Both networks. `gate`: detector score from which the classifier is asked.
+
+    `imgsz` and `tiling` must be those that made the frames' views.
+    """
 
     def __init__(
-        self, detector: Detector, classifier: Classifier | None, *, imgsz: int, gate: float
+        self,
+        detector: Detector,
+        classifier: Classifier | None,
+        *,
+        imgsz: int,
+        gate: float,
+        tiling: Tiling = WHOLE,
     ) -> None:
         self._detector = detector
         self._classifier = classifier
         self._imgsz = imgsz
+        self._tiling = tiling
         self._gate = np.float32(gate)
 
     def run(
@@ -73,13 +83,13 @@ class Pipeline:
     def _detect(self, frames: Sequence[Frame]) -> FloatArray:
         if not frames:
             return np.empty((0, 5, 0), np.float32)
-        return self._detector.infer(np.stack([frame.view for frame in frames]))
+        return self._detector.infer(np.concatenate([frame.views for frame in frames]))
 
     def _finish(self, frames: Sequence[Frame], raw: FloatArray) -> list[FrameResult]:
         if not frames:
             return []
-        letterboxes = [Letterbox(f.width, f.height, self._imgsz) for f in frames]
-        found = self._detector.boxes(raw, letterboxes)
+        views = [self._tiling.views(f.width, f.height, self._imgsz) for f in frames]
+        found = self._detector.boxes(raw, views)
         if self._classifier is None:
             return [unclassified(f, d) for f, d in zip(frames, found, strict=True)]
         return self._classify(frames, found, self._classifier)

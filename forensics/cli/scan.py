@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,12 @@ from forensics.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from forensics.footage.find import common_base, display_name, find_inputs, passed_over
 from forensics.footage.protocol import Sampling
 from forensics.scan.local import ScanResult, scan
-from forensics.scan.settings import DEFAULT_BATCH, ScanSettings, default_settings
+from forensics.scan.settings import DEFAULT_BATCH, STRIDE, ScanSettings, default_settings
+from forensics.tiling import MAX_OVERLAP, WHOLE, Tiling
 from forensics.types import InputFile
 
 SHOWN_PROBLEMS = 20
-STRIDE = 32  # a detector halves its input five times
+DEFAULT_TILE_OVERLAP = 0.2
 
 
 @click.command(
@@ -32,6 +34,8 @@ Examples:
   forensics scan cam1.mp4 --out RUN
   forensics scan /archive --recursive --camera '(cam[0-9]+)' --out RUN
   forensics scan /archive --recursive --time-sample 0.5 --gate operating-point --out RUN
+  forensics scan cam1.mp4 --tiles 2x2 --out RUN      small objects, about 5 times the work
+  forensics scan cam1.mp4 --imgsz 1280 --out RUN     likewise, about 4 times the work
 
 Running the same command again goes on where an interrupted scan stopped.
 Exit code 3: finished, but some footage was not scanned (listed at the end).""",
@@ -73,6 +77,19 @@ Exit code 3: finished, but some footage was not scanned (listed at the end).""",
 )
 @click.option("--detector-only", is_flag=True, help="Leave the classifier out.")
 @click.option("--imgsz", type=click.IntRange(32, 4096), help="Detector input size, pixels.")
+@click.option(
+    "--tiles",
+    metavar="COLSxROWS",
+    callback=lambda _context, _parameter, given: _grid(given),
+    help="Besides the whole frame, look at so many overlapping tiles of it, each enlarged to the "
+    "input size: finds smaller objects, and costs a look each. One number N means NxN.",
+)
+@click.option(
+    "--tile-overlap",
+    type=click.FloatRange(0, MAX_OVERLAP),
+    help="Share of a tile that its neighbour sees as well. What is larger than that is left to the "
+    f"view of the whole frame. Default: {DEFAULT_TILE_OVERLAP}.",
+)
 @click.option("--max-det", type=click.IntRange(1), help="Most boxes kept in a frame.")
 @click.option("--batch", type=click.IntRange(1, 64), default=DEFAULT_BATCH, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads. Default: all cores.")
@@ -102,7 +119,7 @@ def settings_from(options: dict[str, Any]) -> ScanSettings:
     """Scan settings from command-line options; what is not given comes from the cascade."""
     if options["frame_sample"] and options["time_sample"]:
         raise click.UsageError("give --frame-sample or --time-sample, not both")
-    for name in ("floor", "time_sample"):
+    for name in ("floor", "time_sample", "tile_overlap"):
         if options[name] is not None and not math.isfinite(options[name]):
             raise click.UsageError(f"--{name.replace('_', '-')} {options[name]} is no number")
     if options["imgsz"] and options["imgsz"] % STRIDE:
@@ -114,6 +131,7 @@ def settings_from(options: dict[str, Any]) -> ScanSettings:
         floor=floor,
         gate=_gate(options["gate"], floor, default.cascade.operating_point.detector),
         imgsz=options["imgsz"] or default.imgsz,
+        tiling=_tiling(options["tiles"], options["tile_overlap"]),
         max_detections=options["max_det"] or default.max_detections,
         detector_only=options["detector_only"],
         precision=options["precision"],
@@ -171,6 +189,24 @@ def print_summary(result: ScanResult) -> None:
         console.print("interrupted; run the same command again to go on")
     elif problems:
         console.print(f"{len(problems)} of {len(result.media)} files were not scanned completely")
+
+
+def _grid(given: str | None) -> tuple[int, int] | None:
+    """Columns and rows of --tiles."""
+    if given is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d?)(?:[xX]([1-9]\d?))?", given.strip())
+    if found is None:
+        raise click.BadParameter(f"{given!r}: write COLUMNSxROWS, such as 2x2 or 3x2")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def _tiling(grid: tuple[int, int] | None, overlap: float | None) -> Tiling:
+    if grid is None and overlap is not None:
+        raise click.UsageError("--tile-overlap needs --tiles")
+    if grid is None or grid == (1, 1):  # one tile is the whole frame
+        return WHOLE
+    return Tiling(*grid, DEFAULT_TILE_OVERLAP if overlap is None else overlap)
 
 
 def _gate(value: str | None, floor: float, operating: float) -> float:

@@ -134,6 +134,7 @@ def _describe(run: RunTables) -> dict[str, Any]:
         "precision": manifest.get("precision"),
         "arithmetic": manifest.get("arithmetic"),
         "imgsz": manifest.get("imgsz"),
+        "tiling": manifest.get("tiling"),
         "thresholds": dict(manifest["thresholds"]),
     }
 

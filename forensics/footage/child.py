@@ -129,7 +129,7 @@ class Sampler:
 def send_frame(parent: Parent, packer: Packer, frame: Decoded) -> PixelLayout:
     """Put a frame's pictures into a slot and tell the parent."""
     layout = packer.layout(frame.picture)
-    number, slot = parent.slot(packer.view_bytes + layout.size_bytes)
+    number, slot = parent.slot(packer.views_bytes + layout.size_bytes)
     packer.pack(frame.picture, layout, slot)
     parent.say(
         "frame",
@@ -170,7 +170,7 @@ def _send_segments(
     base_s = float(decoder.info.time_base)
     segments = Segments(request.segment_s, base_s, decoder.info.frame_rate_header)
     sampler = Sampler(request.sampling, base_s)
-    packer = Packer(request.imgsz)
+    packer = Packer(request.imgsz, request.tiling)
     wanted = None if request.wanted is None else set(request.wanted)
     for frame in _with_heartbeat(parent, decoder.frames()):
         clock.add(frame.pts, frame.picture)
@@ -276,7 +276,7 @@ def _remarks(decoder: Decoder, clock: ClockFacts) -> list[str]:
 
 def decode_stills(parent: Parent, request: DecodeRequest) -> None:
     """Decode the first picture of each file; each gets a verdict of its own."""
-    packer = Packer(request.imgsz)
+    packer = Packer(request.imgsz, request.tiling)
     for item, path in enumerate(request.paths):
         if request.wanted is not None and item not in request.wanted:
             continue

@@ -6,7 +6,7 @@ frames that nobody looks at); everything else travels as RGB.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import av
@@ -14,7 +14,7 @@ import av.error
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from forensics.boxes import Letterbox
+from forensics.tiling import WHOLE, Tiling, View
 from forensics.types import ImageArray
 
 PLANAR = frozenset({"yuv420p", "yuvj420p"})
@@ -40,12 +40,14 @@ class PixelLayout:
 
 
 class Packer:
-    """Writes one file's pictures into slots: the detector's view, then the full picture."""
+    """Writes one file's pictures into slots: the detector's views, then the full picture."""
 
-    def __init__(self, imgsz: int) -> None:
+    def __init__(self, imgsz: int, tiling: Tiling = WHOLE) -> None:
         self.imgsz = imgsz
-        self.view_bytes = imgsz * imgsz * 3
-        self._small = VideoReformatter()
+        self.views_bytes = tiling.bytes_per_frame(imgsz)
+        self._tiling = tiling
+        # One for each view: a converter is set up anew whenever the sizes change.
+        self._scalers = [VideoReformatter() for _ in range(tiling.n_views)]
         self._full = VideoReformatter()
 
     def layout(self, picture: Any) -> PixelLayout:
@@ -65,43 +67,94 @@ class Packer:
         return PixelLayout(name, width, height, matrix, colour_range)
 
     def pack(self, picture: Any, layout: PixelLayout, slot: memoryview) -> None:
-        """Write view and full picture of a frame into `slot`."""
-        view = np.frombuffer(slot, np.uint8, self.view_bytes)
-        self._pack_view(picture, layout, view.reshape(self.imgsz, self.imgsz, 3))
-        full = np.frombuffer(slot, np.uint8, layout.size_bytes, offset=self.view_bytes)
+        """Write views and full picture of a frame into `slot`."""
+        views = np.frombuffer(slot, np.uint8, self.views_bytes)
+        views = views.reshape(-1, self.imgsz, self.imgsz, 3)
+        full = np.frombuffer(slot, np.uint8, layout.size_bytes, offset=self.views_bytes)
+        whole, *tiles = self._tiling.views(layout.width, layout.height, self.imgsz)
+        self._pack_whole(picture, whole, views[0])
         if layout.format == "rgb24":
             rgb = _converted(self._full, picture, format="rgb24")
             full.reshape(layout.height, layout.width, 3)[:] = _turned(rgb, picture)
         else:
             _copy_planes(picture, full)
+        for number, tile in enumerate(tiles, start=1):
+            self._pack_tile(layout, full, tile, views[number], self._scalers[number])
 
-    def _pack_view(self, picture: Any, layout: PixelLayout, view: ImageArray) -> None:
-        box = Letterbox(layout.width, layout.height, self.imgsz)
-        (width, height), (left, top) = box.content, box.offset
+    def _pack_whole(self, picture: Any, whole: View, pixels: ImageArray) -> None:
+        width, height = whole.letterbox.content
         if quarter_turns(picture) % 2 == 1:
             width, height = height, width
         small = _converted(
-            self._small,
+            self._scalers[0],
             picture,
             width=width,
             height=height,
             format="rgb24",
             interpolation=Interpolation.AREA,
         )
-        content = _turned(small, picture)
-        view[:] = PAD_GREY
-        view[top : top + content.shape[0], left : left + content.shape[1]] = content
+        _letterbox(_turned(small, picture), whole, pixels)
+
+    @staticmethod
+    def _pack_tile(
+        layout: PixelLayout, full: ImageArray, tile: View, pixels: ImageArray, scaler: Any
+    ) -> None:
+        """Tiles are cut from the packed picture, which is upright."""
+        width, height = tile.letterbox.content
+        small = _converted(
+            scaler,
+            _as_frame(*_cut_packed(layout, full, tile)),
+            width=width,
+            height=height,
+            format="rgb24",
+            interpolation=Interpolation.AREA,
+        )
+        _letterbox(small, tile, pixels)
+
+
+def _letterbox(content: ImageArray, view: View, pixels: ImageArray) -> None:
+    left, top = view.letterbox.offset
+    pixels[:] = PAD_GREY
+    pixels[top : top + content.shape[0], left : left + content.shape[1]] = content
 
 
 def unpack_rgb(layout: PixelLayout, full: ImageArray) -> ImageArray:
     """Convert a packed full picture, flat uint8, to uint8 RGB (height, width, 3), a copy."""
     if layout.format == "rgb24":
         return full.reshape(layout.height, layout.width, 3).copy()
+    return _converted(VideoReformatter(), _as_frame(layout, full), format="rgb24")
+
+
+def _as_frame(layout: PixelLayout, full: ImageArray) -> Any:
+    """A packed picture as FFmpeg sees pictures."""
+    if layout.format == "rgb24":
+        pixels = full.reshape(layout.height, layout.width, 3)
+        return av.VideoFrame.from_ndarray(pixels, format="rgb24")
     planes = full.reshape(layout.height * 3 // 2, layout.width)
     frame = av.VideoFrame.from_ndarray(planes, format=layout.format)
     frame.colorspace = layout.matrix
     frame.color_range = layout.range
-    return _converted(VideoReformatter(), frame, format="rgb24")
+    return frame
+
+
+def _cut_packed(
+    layout: PixelLayout, full: ImageArray, view: View
+) -> tuple[PixelLayout, ImageArray]:
+    """The rectangle of a packed picture that a view shows, packed alike."""
+    cut = replace(layout, width=view.right - view.left, height=view.bottom - view.top)
+    if layout.format == "rgb24":
+        picture = full.reshape(layout.height, layout.width, 3)
+        return cut, picture[view.top : view.bottom, view.left : view.right].reshape(-1)
+    parts, start = [], 0
+    for step in (1, 2, 2):  # luma, then both chromas at half the size
+        width, height = layout.width // step, layout.height // step
+        plane = full[start : start + width * height].reshape(height, width)
+        part = plane[
+            view.top // step : view.bottom // step, view.left // step : view.right // step
+        ]
+        parts.append(part.reshape(-1))
+        start += width * height
+    return cut, np.concatenate(parts)
 
 
 def _converted(converter: VideoReformatter, picture: Any, **wanted: Any) -> ImageArray:

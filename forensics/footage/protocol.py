@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any, TypeVar
 
+from forensics.tiling import WHOLE, Tiling
 from forensics.types import StreamInfo
 
 MAX_LINE_BYTES = 1 << 20
@@ -43,6 +44,7 @@ class DecodeRequest:
     max_pixels: int
     segment_s: float
     sampling: Sampling
+    tiling: Tiling = WHOLE
     first_segment: int = 0
     wanted: tuple[int, ...] | None = None
 
@@ -54,6 +56,7 @@ class DecodeRequest:
         values = {k: v for k, v in message.items() if k != "type"}
         values["paths"] = tuple(values["paths"])
         values["sampling"] = Sampling(**values["sampling"])
+        values["tiling"] = Tiling(**values["tiling"])
         if values["wanted"] is not None:
             values["wanted"] = tuple(values["wanted"])
         return cls(**values)

@@ -28,6 +28,7 @@ from forensics.types import Frame, ImageArray, Status, StreamInfo
 
 DEFAULT_MAX_PIXELS = 50_000_000
 RING_BYTES = 256 << 20
+MAX_VIEWS_BYTES = RING_BYTES // 2  # of one frame: the ring holds `MIN_SLOTS` at least
 MIN_SLOTS = 3
 SILENCE_S = 60.0
 
@@ -141,7 +142,7 @@ class FrameReader:
             return Ended(Status.CRASHED, f"no memory for its pictures ({error.strerror})")
 
     def release(self, frame: Frame) -> None:
-        """Hand a frame's memory back to the child; its `view` and `rgb` are void from here."""
+        """Hand a frame's memory back to the child; its `views` and `rgb` are void from here."""
         slot = self._lent.pop(frame.index, None)
         if slot is not None and self._memory_fd >= 0:
             self._send(protocol.encode({"type": "free", "slot": slot}))
@@ -231,7 +232,7 @@ class FrameReader:
         )
 
     def _grow(self, slot_bytes: int) -> None:
-        largest = self._request.imgsz**2 * 3 + self._request.max_pixels * 3
+        largest = self._views_bytes() + self._request.max_pixels * 3
         if not 0 < slot_bytes <= largest or self._lent:
             raise ValueError(f"slot of {slot_bytes} bytes")
         fitting = max(MIN_SLOTS, RING_BYTES // slot_bytes)
@@ -240,6 +241,9 @@ class FrameReader:
         os.ftruncate(self._memory_fd, self.slots * slot_bytes)
         self._memory = mmap.mmap(self._memory_fd, self.slots * slot_bytes)
         self._send(protocol.encode({"type": "slots", "slots": self.slots}))
+
+    def _views_bytes(self) -> int:
+        return self._request.tiling.bytes_per_frame(self._request.imgsz)
 
     def _layout(self, values: Any) -> PixelLayout:
         name, *numbers = values
@@ -257,16 +261,16 @@ class FrameReader:
         index = protocol.integer(message["index"], self._last_index + 1)
         pts = protocol.optional(protocol.integer, message["pts"])
         layout = self._layout(message["layout"])
-        imgsz = self._request.imgsz
-        view_bytes = imgsz * imgsz * 3
-        if self._memory is None or view_bytes + layout.size_bytes > self._slot_bytes:
+        imgsz, n_views = self._request.imgsz, self._request.tiling.n_views
+        views_bytes = self._views_bytes()
+        if self._memory is None or views_bytes + layout.size_bytes > self._slot_bytes:
             raise ValueError("frame outside the shared memory")
         if slot in self._lent.values():
             raise ValueError("slot lent twice")
         start = slot * self._slot_bytes
-        memory = memoryview(self._memory)[start : start + view_bytes + layout.size_bytes]
-        view = np.frombuffer(memory, np.uint8, view_bytes).reshape(imgsz, imgsz, 3)
-        full = np.frombuffer(memory, np.uint8, layout.size_bytes, offset=view_bytes)
+        memory = memoryview(self._memory)[start : start + views_bytes + layout.size_bytes]
+        views = np.frombuffer(memory, np.uint8, views_bytes)
+        full = np.frombuffer(memory, np.uint8, layout.size_bytes, offset=views_bytes)
         self._lent[index] = slot
         self._last_index = index
 
@@ -281,7 +285,7 @@ class FrameReader:
             suspect=protocol.boolean(message["suspect"]),
             width=layout.width,
             height=layout.height,
-            view=view,
+            views=views.reshape(n_views, imgsz, imgsz, 3),
             rgb=rgb,
         )
 

@@ -81,6 +81,7 @@ def _run(run: RunTables, created_utc: str) -> tuple[Item, ...]:
         Item(
             "Engine", str(manifest.get("backend", "")), remark=str(manifest.get("backend_why", ""))
         ),
+        Item("Detector sees", looked(manifest)),
         Item("Settings, SHA-256", str(manifest.get("config_hash", "")), True),
         Item(f"{FILE_NAME}, SHA-256", _hash_of(run.folder / FILE_NAME), True),
         Item("Report by", f"forensics {forensics.__version__}"),
@@ -92,6 +93,19 @@ def _run(run: RunTables, created_utc: str) -> tuple[Item, ...]:
 def _targets(cascade: Mapping[str, Any]) -> str:
     names = ", ".join(str(name) for name in cascade.get("target_classes") or ())
     return f"looks for: {names}" if names else ""
+
+
+def looked(manifest: Mapping[str, Any]) -> str:
+    """Input size and tiles; empty for detections that were made elsewhere."""
+    if not manifest.get("imgsz"):
+        return ""
+    said = f"the whole frame at {manifest['imgsz']} pixels"
+    tiling = manifest.get("tiling") or {}
+    columns, rows = tiling.get("columns", 1), tiling.get("rows", 1)
+    if columns * rows == 1:
+        return said
+    overlap = 100 * tiling.get("overlap", 0)
+    return f"{said}, and {columns} x {rows} tiles of it that overlap by {overlap:.0f} %"
 
 
 def _thresholds(thresholds: Mapping[str, Any], point: OperatingPoint) -> tuple[Item, ...]:

@@ -14,6 +14,7 @@ from forensics.scan.decoding import Item, StillsDecoding, VideoDecoding
 from forensics.scan.events import FileDone, FileHashed, Token
 from forensics.scan.plan import Identified, KnownFiles, Unit, identify, plan_units
 from forensics.scan.rows import coverage_row, media_row
+from forensics.tiling import Tiling
 from forensics.types import CoverageState, InputFile, Status
 
 
@@ -31,6 +32,8 @@ class DecodeSettings(Protocol):
 
     @property
     def imgsz(self) -> int: ...
+    @property
+    def tiling(self) -> Tiling: ...
     @property
     def batch(self) -> int: ...
     @property
@@ -133,6 +136,7 @@ class Feed:
             paths=tuple(str(f.path) for f in work.unit.inputs),
             stills=work.unit.stills,
             imgsz=settings.imgsz,
+            tiling=settings.tiling,
             max_pixels=settings.max_pixels,
             segment_s=settings.segment_s,
             sampling=settings.sampling,

@@ -82,6 +82,7 @@ def describe_import(
         "events": {},
         "sampling": {"frame_step": 1, "time_step_s": None},
         "imgsz": None,
+        "tiling": None,
         "max_detections": None,
         "segment_s": DEFAULT_SEGMENT_S,
         "imported": {"files": len(files), "sha256": digest, "missing": options.missing},

@@ -32,6 +32,7 @@ from forensics.scan.import_manifest import MAX_LISTED, ImportOptions, describe_i
 from forensics.scan.local import Progress, ScanResult
 from forensics.scan.recorder import Recorder
 from forensics.scan.settings import DEFAULT_SEGMENT_S
+from forensics.tiling import WHOLE, Tiling
 from forensics.truth.predictions import FramePredictions, Predictions
 from forensics.types import Detections, Frame, InputFile
 
@@ -49,6 +50,7 @@ class _Decoding:
     """The `DecodeSettings` of an import."""
 
     imgsz: int = 32  # the detector's picture is not looked at
+    tiling: Tiling = WHOLE
     batch: int = 8
     segment_s: float = DEFAULT_SEGMENT_S
     max_pixels: int = DEFAULT_MAX_PIXELS

@@ -222,6 +222,7 @@ def _describe(
         "events": asdict(cascade.events),
         "sampling": asdict(settings.sampling),
         "imgsz": settings.imgsz,
+        "tiling": asdict(settings.tiling),
         "max_detections": settings.max_detections,
         "segment_s": settings.segment_s,
         "versions": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
@@ -22,14 +22,16 @@ from forensics.cascade.detector import Detector
 from forensics.cascade.pipeline import Pipeline
 from forensics.errors import CascadeError
 from forensics.footage.protocol import Sampling
-from forensics.footage.reader import DEFAULT_MAX_PIXELS, SILENCE_S
+from forensics.footage.reader import DEFAULT_MAX_PIXELS, MAX_VIEWS_BYTES, SILENCE_S
 from forensics.runlog.manifest import config_hash
 from forensics.runlog.schemas import SCHEMA_VERSION
+from forensics.tiling import WHOLE, Tiling
 from forensics.types import ImageArray
 
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "pyarrow")
 DEFAULT_BATCH = 8
 DEFAULT_SEGMENT_S = 60.0
+STRIDE = 32  # a detector halves its input five times
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class ScanSettings:
     gate: float
     imgsz: int
     max_detections: int
+    tiling: Tiling = WHOLE
     detector_only: bool = False
     precision: str = "fp32"
     arithmetic: str = "fp32"
@@ -65,6 +68,16 @@ class ScanSettings:
             )
         if not all(self.precision in stage.files for stage in self._stages()):
             raise CascadeError(f"the cascade {self.cascade.name} has no {self.precision} models")
+        if self.imgsz % STRIDE:
+            raise CascadeError(
+                f"detector input size {self.imgsz} is not a multiple of {STRIDE}; give --imgsz "
+                f"{self.imgsz // STRIDE * STRIDE + STRIDE}"
+            )
+        if (needed := self.tiling.bytes_per_frame(self.imgsz)) > MAX_VIEWS_BYTES:
+            raise CascadeError(
+                f"{self.tiling.n_views} views of {self.imgsz} pixels need {needed >> 20} MiB a "
+                f"frame, more than {MAX_VIEWS_BYTES >> 20}; give fewer --tiles or a smaller --imgsz"
+            )
 
     def _stages(self) -> list[DetectorSpec | ClassifierSpec]:
         second = None if self.detector_only else self.cascade.classifier
@@ -90,6 +103,7 @@ class ScanSettings:
                 "floor": self.floor,
                 "gate": self.gate,
                 "imgsz": self.imgsz,
+                "tiling": asdict(self.tiling),
                 "max_detections": self.max_detections,
                 "detector_only": self.detector_only,
                 "frame_step": self.sampling.frame_step,
@@ -194,7 +208,9 @@ def open_cascade(settings: ScanSettings) -> OpenCascade:
         classifier.probabilities(_nothing(second.imgsz))
         engines.append(other)
         models.append(_model("classifier", reference.path, reference.sha256))
-    pipeline = Pipeline(detector, classifier, imgsz=spec.imgsz, gate=settings.gate)
+    pipeline = Pipeline(
+        detector, classifier, imgsz=spec.imgsz, gate=settings.gate, tiling=settings.tiling
+    )
     return OpenCascade(pipeline, tuple(engines), tuple(models))
 
 

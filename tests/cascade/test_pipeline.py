@@ -30,7 +30,8 @@ def picture(number: int) -> Any:
 
 def frame(number: int, rgb: Any = None) -> Frame:
     view = picture(number)
-    return Frame(number, number, 0.1 * number, True, False, IMGSZ, IMGSZ, view, rgb or view.copy)
+    times = (number, number, 0.1 * number)
+    return Frame(*times, True, False, IMGSZ, IMGSZ, view[None], rgb or view.copy)
 
 
 def same(a: FrameResult, b: FrameResult) -> bool:

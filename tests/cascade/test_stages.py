@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forensics.backends import Engine, Provenance
-from forensics.boxes import Letterbox
 from forensics.cascade.classifier import Classifier
 from forensics.cascade.crops import cut_crops, cut_square
 from forensics.cascade.decide import decide
@@ -20,6 +19,7 @@ from forensics.cascade.definition import load_cascade
 from forensics.cascade.detector import Detector
 from forensics.errors import CascadeError
 from forensics.scan.settings import default_settings, open_cascade
+from forensics.tiling import WHOLE
 from forensics.types import OperatingPoint
 from tests.support.data import DATA, needs_footage
 
@@ -97,8 +97,8 @@ def test_detector_decodes_like_the_plain_reference() -> None:
     random = np.random.default_rng(5)
     centres, sizes = random.uniform(100, 500, (2, 300)), random.uniform(5, 80, (2, 300))
     raw = np.concatenate([centres, sizes, random.random((1, 300))]).astype(np.float32)
-    box = Letterbox(1920, 1080, 640)
-    found = Detector(as_engine(raw[None]), CASCADE.detector, 0.4).boxes(raw[None], [box])[0]
+    views = WHOLE.views(1920, 1080, 640)
+    found = Detector(as_engine(raw[None]), CASCADE.detector, 0.4).boxes(raw[None], [views])[0]
     assert len(found) > 5
     assert (np.diff(found.score) <= 0).all()
     assert (found.score >= np.float32(0.4)).all()
@@ -115,7 +115,7 @@ def test_detector_keeps_the_best_when_there_are_too_many() -> None:
     score = np.linspace(0.1, 0.9, n)
     raw = np.stack([centre, centre, np.full(n, 5), np.full(n, 5), score]).astype(np.float32)
     detector = Detector(as_engine(raw[None]), CASCADE.detector, 0.05)
-    found = detector.boxes(raw[None], [Letterbox(640, 640, 640)])[0]
+    found = detector.boxes(raw[None], [WHOLE.views(640, 640, 640)])[0]
     assert len(found) == CASCADE.detector.max_detections
     assert found.score[0] == np.float32(0.9)
 

@@ -76,6 +76,20 @@ BAD: list[tuple[Sequence[str], int, str]] = [
     (["scan", "clip.mp4", "--out", "run", "--time-sample", "0"], EXIT_USAGE, "--time-sample"),
     (["scan", "clip.mp4", "--out", "run", "--time-sample", "nan"], EXIT_USAGE, "--time-sample"),
     (["scan", "clip.mp4", "--out", "run", "--imgsz", "100"], EXIT_USAGE, "--imgsz"),
+    (["scan", "clip.mp4", "--out", "run", "--tiles", "two"], EXIT_USAGE, "2x2"),
+    (["scan", "clip.mp4", "--out", "run", "--tiles", "0x2"], EXIT_USAGE, "2x2"),
+    (["scan", "clip.mp4", "--out", "run", "--tiles", "40x40"], EXIT_EXPECTED, "fewer --tiles"),
+    (["scan", "clip.mp4", "--out", "run", "--tile-overlap", "0.2"], EXIT_USAGE, "needs --tiles"),
+    (
+        ["scan", "clip.mp4", "--out", "run", "--tiles", "2", "--tile-overlap", "nan"],
+        EXIT_USAGE,
+        "no number",
+    ),
+    (
+        ["scan", "clip.mp4", "--out", "run", "--tiles", "2", "--tile-overlap", "0.7"],
+        EXIT_USAGE,
+        "--tile-overlap",
+    ),
     (["scan", "clip.mp4", "--out", "run", "--camera", "("], EXIT_EXPECTED, "--camera"),
     (["scan", "clip.mp4", "--out", "clip.mp4"], EXIT_EXPECTED, "cannot write to clip.mp4"),
     (

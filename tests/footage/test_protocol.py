@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from forensics.footage import protocol
 from forensics.footage.protocol import DecodeRequest, Sampling
 from forensics.footage.reader import Ended
+from forensics.tiling import Tiling
 from forensics.types import Status
 from tests.support.children import replace_child
 from tests.support.decoding import Decoding, decode
@@ -155,12 +156,13 @@ def test_reasons_are_printable_whatever_the_file_says(
     paths=st.lists(st.text(st.characters(codec=None, exclude_characters="\0")), min_size=1),
     wanted=st.none() | st.lists(st.integers(0, 1000)).map(tuple),
     step=st.integers(1, 100),
+    tiling=st.builds(Tiling, st.integers(1, 9), st.integers(1, 9), st.floats(0, 0.5)),
 )
 def test_requests_survive_the_wire(
-    paths: list[str], wanted: tuple[int, ...] | None, step: int
+    paths: list[str], wanted: tuple[int, ...] | None, step: int, tiling: Tiling
 ) -> None:
     request = DecodeRequest(
-        tuple(paths), False, 640, 50_000_000, 60.0, Sampling(step), wanted=wanted
+        tuple(paths), False, 640, 50_000_000, 60.0, Sampling(step), tiling, wanted=wanted
     )
     line = request.to_line()
     assert line.count(b"\n") == 1

@@ -15,6 +15,7 @@ from forensics.report import wording
 from forensics.report.choose import choose, rule
 from forensics.report.figures import plots
 from forensics.report.planted import planted_files
+from forensics.report.provenance import looked
 from forensics.types import OperatingPoint
 
 NBSP = "\u00a0"
@@ -49,6 +50,25 @@ def test_percent_never_rounds_to_none_or_all(share: float | None, text: str) -> 
 )
 def test_time_code(time_s: float | None, text: str) -> None:
     assert wording.time_code(time_s) == text
+
+
+@pytest.mark.parametrize(
+    ("manifest", "text"),
+    [
+        ({"imgsz": None, "tiling": None}, ""),  # detections made elsewhere
+        ({"imgsz": 640}, "the whole frame at 640 pixels"),  # a run from before there were tiles
+        (
+            {"imgsz": 1280, "tiling": {"columns": 1, "rows": 1, "overlap": 0.0}},
+            "the whole frame at 1280 pixels",
+        ),
+        (
+            {"imgsz": 640, "tiling": {"columns": 3, "rows": 2, "overlap": 0.25}},
+            "the whole frame at 640 pixels, and 3 x 2 tiles of it that overlap by 25 %",
+        ),
+    ],
+)
+def test_what_the_detector_saw(manifest: dict[str, object], text: str) -> None:
+    assert looked(manifest) == text
 
 
 def test_numbers_for_people() -> None:

@@ -20,6 +20,7 @@ from forensics.runlog.reader import open_run
 from forensics.runlog.verify import verify_run
 from forensics.scan import plan
 from forensics.scan.settings import library_versions
+from forensics.tiling import Tiling
 from tests.support.clips import write_clip, write_still
 from tests.support.scans import Silent, fingerprint, run_small_scan
 
@@ -129,6 +130,7 @@ def changed_settings() -> list[tuple[str, dict[str, Any]]]:
         ("floor", {"floor": 0.0002}),
         ("gate", {"gate": 0.01}),
         ("imgsz", {"imgsz": 96}),
+        ("tiling", {"tiling": Tiling(2, 2, 0.2)}),
         ("max_detections", {"max_detections": 3}),
         ("backend", {"backend": "openvino"}),
         ("segment_s", {"segment_s": 1.0}),

@@ -81,7 +81,7 @@ def decode(
         for event in reader.events():
             assert seen.ended is None, "something came after the end"
             if isinstance(event, Frame):
-                rgb, view = (event.rgb(), event.view.copy()) if pictures else (NOTHING, NOTHING)
+                rgb, view = (event.rgb(), event.views[0].copy()) if pictures else (NOTHING, NOTHING)
                 times = (event.index, event.pts, event.time_s)
                 seen.frames.append(Seen(*times, event.keyframe, event.suspect, rgb, view))
                 reader.release(event)
