@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from forensics.cli.output import stderr, stdout
+from forensics.cli.output import counting, stdout
 
 if TYPE_CHECKING:
-    from forensics.training.cluster import Progress as Told
     from forensics.training.crops import CropSet
 
 EXAMPLES = """
@@ -43,7 +39,7 @@ def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
 @click.option("--classifier", "fit", type=click.Path(path_type=Path),
               help="A fitted classifier's folder. Default: ImageNet weights.")  # fmt: skip
 @click.option("--name", "given", multiple=True, callback=_pairs, metavar="NUMBER=CLASS",
-              help="Call a cluster's crops so; - takes them out of training. Repeatable.")  # fmt: skip
+              help="Name of a cluster; - takes it out of training. Repeatable.")  # fmt: skip
 @click.option("--names", "names_file", type=click.Path(path_type=Path, dir_okay=False),
               help="A filled-in clusters.csv.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -82,24 +78,11 @@ def _grouped(
 
     rows = false_alarms(crops)
     backbone = open_backbone(fit)
-    with _embedding() as progress:
+    with counting("embedding") as progress:
         features = backbone.features(crops, rows, progress)
     numbers = cluster(features, clusters=clusters, least=least, seed=seed)
     way = f"k-means, {clusters} clusters" if clusters else f"HDBSCAN, at least {least} a cluster"
     return set_clusters(crops, rows, numbers, f"Features of {backbone.name}; {way}; seed {seed}")
-
-
-@contextmanager
-def _embedding() -> Iterator[Told]:
-    console = stderr()
-    columns = (TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("crops", total=None)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield show
 
 
 def _finish(crops: CropSet) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from forensics.cascade.definition import load_cascade
 from forensics.cli.main import exit_with
 from forensics.cli.options import GivenTruth, truth_options
-from forensics.cli.output import stderr, stdout
+from forensics.cli.output import counting, stdout
 from forensics.cli.scan import print_summary, run_scan, settings_from
 from forensics.errors import EXIT_INTERRUPTED, CascadeError
 from forensics.footage.find import common_base, find_inputs, passed_over
@@ -26,7 +23,6 @@ from forensics.truth.load import load_truth
 
 if TYPE_CHECKING:
     from forensics.training.crops import CropRule
-    from forensics.training.cutting import Progress as Told
     from forensics.training.publish import Mined, MineSettings
 
 SHOWN_PROBLEMS = 10
@@ -111,7 +107,7 @@ def mine_command(paths: tuple[Path, ...], given: GivenTruth, out: Path, **option
     elif not by_folder:
         run = _scan(paths, partial / "run", options)
     settings = _settings(given, options, run)
-    with _cutting() as progress:
+    with counting("cutting") as progress:
         if run is not None:
             truth = load_truth(given.paths, given.format, lenient=True)
             mined = mine_run(
@@ -133,8 +129,8 @@ def _scan(paths: tuple[Path, ...], folder: Path, options: dict[str, Any]) -> Run
     camera, recursive = options["camera"] or "folder", options["recursive"]
     inputs = find_inputs(paths, recursive=recursive, camera=camera)
     wanted = ("backend", "imgsz", "floor", "frame_sample", "time_sample", "threads")
-    fixed: dict[str, Any] = {"precision": "fp32", "arithmetic": "auto", "gate": None, "max_det": None}
-    fixed |= {"detector_only": True, "batch": DEFAULT_BATCH}
+    fixed: dict[str, Any] = {"precision": "fp32", "arithmetic": "auto", "gate": None}
+    fixed |= {"max_det": None, "detector_only": True, "batch": DEFAULT_BATCH}
     cascade = {"cascade": options["cascade"] or "handgun"}
     settings = settings_from({name: options[name] for name in wanted} | fixed | cascade)
     result = run_scan(
@@ -188,19 +184,6 @@ def _rule(options: dict[str, Any], run: RunTables | None) -> CropRule:
         rule = CropRule(second.imgsz, second.padding, second.min_side)
     given = {"imgsz": "crop_imgsz", "padding": "padding", "min_side": "min_side"}
     return replace(rule, **{n: options[o] for n, o in given.items() if options[o] is not None})
-
-
-@contextmanager
-def _cutting() -> Iterator[Told]:
-    console = stderr()
-    columns = (TextColumn("cutting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("frames", total=None)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield show
 
 
 def _show(mined: Mined, out: Path) -> None:

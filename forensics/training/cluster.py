@@ -66,7 +66,9 @@ def open_backbone(fit: Path | None) -> Backbone:
         mean, std = tuple(meta["mean"]), tuple(meta["std"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         text = str(error).splitlines()[0]
-        raise TrainingError(f"{fit} is no fitted classifier ({text}); correct --classifier") from error
+        raise TrainingError(
+            f"{fit} is no fitted classifier ({text}); correct --classifier"
+        ) from error
     return Backbone(f"{name} ({fit.name})", model.eval(), mean, std, meta["colour"] == "grey")
 
 

@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,7 @@ def cut_candidates(
 
 def _works(cutter: Cutter, found: Candidates, log: Log, places: Places) -> Iterator[_Work]:
     starts = np.flatnonzero(np.diff(found.media, prepend=-1)).tolist()
-    for start, stop in zip(starts, [*starts[1:], len(found)], strict=True):
+    for start, stop in pairwise([*starts, len(found)]):
         media = int(found.media[start])
         path, changed = places.find(log.media_id[media])
         if path is None:
