@@ -1,8 +1,9 @@
 """What a run's detections are, by the truth: targets, near misses, false alarms, confusers.
 
 Best IoU with a target's truth box at least 0.5: target. At least 0.1: near miss, recorded but not
-trained on. Below: false alarm, unless it overlaps a confuser's truth box by 0.5 or more. What the
-truth cannot judge is left out, and counted per file with the reason.
+trained on. Below: false alarm, unless it overlaps a confuser's truth box by 0.5 or more; a truth
+class mapped to `other` stays among the false alarms. What the truth cannot judge is left out, and
+counted per file with the reason.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def judge(run: RunTables, truth: Truth, classes: Classes, *, truth_boxes: bool) 
     log, targets = read_log(run), target_classes(run)
     class_map, problems = _without_unknown(truth, classes, targets)
     rules = Rules(iou=HIT_IOU, class_map=class_map, unlabelled=classes.unlabelled)
-    labels = align(log, truth, rules, targets, classes.confusers)
+    labels = align(log, truth, rules, targets, (*classes.confusers, OTHER))
     found, left_out = _detections(log, labels)
     if truth_boxes:
         own, outside = _truth_boxes(log, labels)
@@ -118,7 +119,7 @@ def _without_unknown(
     truth: Truth, classes: Classes, targets: Sequence[str]
 ) -> tuple[dict[str, str], tuple[Problem, ...]]:
     """The class map with unknown classes as ignore regions, and a problem for each such box."""
-    known = {*targets, *classes.confusers, NONE, IGNORE, ""}
+    known = {*targets, *classes.confusers, NONE, IGNORE, OTHER, ""}
     mapped = {name: classes.class_map.get(name, name) for name in truth.classes}
     unknown = {name for name, new in mapped.items() if new not in known}
     if not unknown:
@@ -150,7 +151,7 @@ def _detections(log: Log, labels: Labels) -> tuple[Candidates, Counter[tuple[str
     truth_box = np.full(len(every), -1, np.int64)
     truth_box[pairs.candidate] = pairs.gt[_best(pairs.iou, pairs.start)]
     on_confuser = (kind == FALSE_ALARM) & (pairs.decoy >= 0) & (names[pairs.decoy] != NONE)
-    kind[on_confuser] = CONFUSER
+    kind[on_confuser & (names[pairs.decoy] != OTHER)] = CONFUSER
     truth_box[on_confuser] = pairs.decoy[on_confuser]
     reason = _why_not(labels, log.det_frame, pairs.in_region & (kind != TARGET_KIND))
     left_out: Counter[tuple[str, str]] = Counter()
@@ -216,7 +217,8 @@ def _truth_boxes(log: Log, labels: Labels) -> tuple[Candidates, Counter[tuple[st
     outside = wanted & (area(xyxy) <= 0)
     left_out = Counter((log.path[code], OUTSIDE) for code in media[outside].tolist())
     rows = np.flatnonzero(wanted & ~outside)
-    kind = np.where(boxes.kind[rows] == TARGET, TARGET_KIND, CONFUSER)
+    kind = np.where(names[rows] == OTHER, FALSE_ALARM, CONFUSER)
+    kind[boxes.kind[rows] == TARGET] = TARGET_KIND
     found = _candidates(log, boxes.frame[rows], xyxy[rows].astype(np.float32), kind, names[rows])
     iou = [_with_targets(labels, row, xyxy) for row in rows.tolist()]
     return replace(found, iou=np.array(iou, np.float32)), left_out

@@ -207,7 +207,7 @@ def test_only_crops_are_replaced_and_only_when_asked(
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Four stills with YOLO labels: one good, one image corrupt, two labels at fault."""
+    """Six stills with YOLO labels: one image is corrupt, three label files are at fault."""
     folder = tmp_path / "photos"
     (folder / "images").mkdir(parents=True)
     (folder / "labels").mkdir()
@@ -219,12 +219,13 @@ def photos(tmp_path: Path) -> Path:
         "outside": "0 0.2 0.2 0.1 0.1\n0 1.9 0.5 0.1 0.1\n",
         "nonsense": "0 0.5 0.5 0.4 0.4\n0 half 0.5 0.4 0.4\n",
         "strange": "1 0.5 0.5 0.5 0.5\n",
+        "alone": "2 0.5 0.5 0.5 0.5\n",
         "corrupt": "0 0.5 0.5 0.4 0.4\n",
         "missing": "0 0.5 0.5 0.4 0.4\n",
     }
     for name, text in labels.items():
         (folder / "labels" / f"{name}.txt").write_text(text)
-    (folder / "data.yaml").write_text("names: [pistol, teapot]\n")
+    (folder / "data.yaml").write_text("names: [pistol, teapot, other]\n")
     return folder
 
 
@@ -259,6 +260,7 @@ def test_bad_samples_are_listed_with_file_and_line(
     assert "problems.csv" in shown and "cell_phone has no crop" in shown
     table = open_crops(out).frame()
     assert set(table[table["kind"] == "target"]["source"]) == {"good.jpg"}
+    assert "other" in set(table[table["source"] == "alone.jpg"]["truth_class"])
 
 
 def test_a_clear_stop_when_nothing_is_left(
