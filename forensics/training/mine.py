@@ -112,7 +112,8 @@ def mine_folders(
     """Whole pictures as crops; the class of each is the name of its folder, as the map says.
 
     The object is taken to fill 1 / padding of the picture, so that the crop shows the picture
-    and no more. A class `*` in the map names the folders that it does not list.
+    and no more. A class `*` in the map is that of
+    folders that it does not list and that are no class themselves.
     """
     partial = partial_folder(out, overwrite=overwrite)
     wanted, problems = _labelled(inputs, targets, settings.classes)
@@ -141,7 +142,8 @@ def _labelled(
     wanted, problems = [], []
     for file in inputs:
         folder = file.path.parent.name
-        label = classes.class_map.get(folder, classes.class_map.get("*", folder))
+        rest = folder if folder in known else classes.class_map.get("*", folder)
+        label = classes.class_map.get(folder, rest)
         if file.refused or not file.is_still:
             problems.append(Problem(file.relative, file.refused or "no still image"))
         elif not label:

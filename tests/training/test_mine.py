@@ -296,6 +296,18 @@ def test_classes_from_folders(tmp_path: Path) -> None:
     assert "wrench/1.jpg,,class 'wrench' is unknown" in problems and "cup/2.jpg" in problems
 
 
+def test_all_other_folders_get_the_class_of_the_star(tmp_path: Path) -> None:
+    for number, name in enumerate(("umbrella", "stapler")):
+        (tmp_path / "objects" / name).mkdir(parents=True)
+        write_still(tmp_path / "objects" / name / "1.jpg", 40 * number, size=(100, 60))
+    out = tmp_path / "crops"
+    given = ["mine", str(tmp_path / "objects"), "--recursive", "--label-from-folder"]
+    given += ["--confuser", "umbrella", "--class-map", "*=other", "--out", str(out)]
+    assert command([*given, "--val-share", "0"]) == 0
+    found = {row["source"]: row["label"] for row in open_crops(out).table.to_pylist()}
+    assert found == {"umbrella/1.jpg": "umbrella", "stapler/1.jpg": "other"}
+
+
 def test_changed_footage_is_not_cut(mining_run: RunTables, tmp_path: Path) -> None:
     base = shutil.copytree(SAMPLE, tmp_path / "sample", ignore=shutil.ignore_patterns("planting"))
     (base / "gate-plain.mp4").write_bytes((base / "wall-cup.mp4").read_bytes())
