@@ -112,8 +112,8 @@ def mine_folders(
     """Whole pictures as crops; the class of each is the name of its folder, as the map says.
 
     The object is taken to fill 1 / padding of the picture, so that the crop shows the picture
-    and no more. A class `*` in the map is that of
-    folders that it does not list and that are no class themselves.
+    and no more. A class `*` in the map is that of folders that it does not list and that are no
+    class themselves.
     """
     partial = partial_folder(out, overwrite=overwrite)
     wanted, problems = _labelled(inputs, targets, settings.classes)
