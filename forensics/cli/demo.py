@@ -9,8 +9,8 @@ import click
 
 import forensics
 from forensics.cli.main import exit_with
-from forensics.cli.output import stdout
-from forensics.cli.report import beside, fetching
+from forensics.cli.output import counting, stdout
+from forensics.cli.report import beside
 from forensics.cli.scan import print_summary, run_scan
 from forensics.errors import EXIT_INTERRUPTED, FootageError
 from forensics.evaluation import evaluate
@@ -50,7 +50,7 @@ def demo_command(folder: Path, sample: Path, backend: str) -> None:
     truth = read_truth([sample / "truth"])
     click.echo(render(evaluate(run, truth.labels).to_json()))
     target = beside(folder)
-    with fetching() as progress:
+    with counting("fetching pictures") as progress:
         write_report(run, target, truth, progress=progress)
     console = stdout()
     console.print("The handguns in this sample are planted: the table shows how the tool works,")

@@ -27,6 +27,8 @@ COMMANDS = {
     "threshold": "forensics.cli.threshold:threshold_command",
     "compare": "forensics.cli.compare:compare_command",
     "report": "forensics.cli.report:report_command",
+    "mine": "forensics.cli.mine:mine_command",
+    "group": "forensics.cli.group:group_command",
     "verify": "forensics.cli.verify:verify_command",
     "backends": "forensics.cli.info:backends_command",
     "models": "forensics.cli.info:models_command",

@@ -32,8 +32,17 @@ class GivenTruth:
         return load_truth(self.paths, self.format)
 
 
-def truth_options(*, required: bool) -> Callable[[Command], Command]:
-    """Add --truth, --truth-format, --class-map and --unlabelled; they arrive as `given`."""
+def truth_options(
+    *,
+    required: bool,
+    without: str = "Without it: an investigator's report.",
+    class_map_alone: bool = False,
+) -> Callable[[Command], Command]:
+    """Add --truth, --truth-format, --class-map and --unlabelled; they arrive as `given`.
+
+    `without` says in the help what happens without truth; `class_map_alone`: --class-map has a
+    meaning then too.
+    """
 
     def add(command: Command) -> Command:
         @functools.wraps(command)
@@ -45,13 +54,13 @@ def truth_options(*, required: bool) -> Callable[[Command], Command]:
             unlabelled: str,
             **options: Any,
         ) -> Any:
-            if (truth_format or class_map) and not truth_paths:
+            if (truth_format or (class_map and not class_map_alone)) and not truth_paths:
                 raise click.UsageError("--truth-format and --class-map need --truth")
             given = GivenTruth(truth_paths, truth_format, class_map, unlabelled)
             return command(*args, given=given, **options)
 
         with_options: Any = gathered
-        for option in reversed(_truth_options(required)):
+        for option in reversed(_truth_options(required, without)):
             with_options = option(with_options)
         wrapped: Command = with_options
         return wrapped
@@ -59,8 +68,8 @@ def truth_options(*, required: bool) -> Callable[[Command], Command]:
     return add
 
 
-def _truth_options(required: bool) -> list[Callable[[Any], Any]]:
-    more = "" if required else " Without it: an investigator's report."
+def _truth_options(required: bool, without: str) -> list[Callable[[Any], Any]]:
+    more = "" if required else f" {without}"
     return [
         click.option(
             "--truth",

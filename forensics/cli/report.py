@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from forensics.cli.options import GivenTruth, truth_options
-from forensics.cli.output import stderr, stdout
+from forensics.cli.output import counting, stdout
 from forensics.evaluation.rules import point_at, run_rules
-from forensics.report.evidence import Progress as Report
 from forensics.report.model import DEFAULT_PICTURES, DEFAULT_SEED, Options
 from forensics.report.page import read_truth, write_report
 from forensics.runlog.reader import open_run
@@ -68,7 +64,7 @@ def report_command(  # noqa: PLR0913, PLR0917 - one per option
     rules = run_rules(tables, unlabelled=given.unlabelled, class_map=given.class_map)
     target = out or beside(run)
     options = Options(max_pictures, seed, _now())
-    with fetching() as progress:
+    with counting("fetching pictures") as progress:
         n_bytes = write_report(
             tables, target, truth, point=point, rules=rules, options=options, progress=progress
         )
@@ -86,22 +82,3 @@ def _now() -> str:
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-@contextmanager
-def fetching() -> Iterator[Report]:
-    """A progress bar over the frames that are fetched, on a terminal."""
-    console = stderr()
-    columns = (
-        TextColumn("fetching pictures"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("frames", total=None)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield show

@@ -219,8 +219,9 @@ class _Joiner:
         return kinds, names
 
     def _scale(self, code: int, media: MediaTruth) -> Floats | float:
-        if not media.normalised or not len(media.boxes):
-            return 1.0
+        rows = self._rows(code)
+        if not media.normalised or not len(media.boxes) or rows.start == rows.stop:
+            return 1.0  # nothing to place, or no frame to place it on
         width, height = int(self.log.width[code]), int(self.log.height[code])
         if min(width, height) < 1:
             raise TruthError(

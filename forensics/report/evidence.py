@@ -22,6 +22,7 @@ import numpy as np
 from forensics.boxes import square_crop
 from forensics.footage.grab import grab_frames
 from forensics.report.model import Picture, Shot
+from forensics.runlog.places import Places
 from forensics.runlog.reader import RunTables
 from forensics.types import ImageArray
 
@@ -85,11 +86,8 @@ class Album:
         self._run = run
         self._folder = run.folder / FOLDER
         self._made: dict[_Cut, _Made] = {}
-        self._places: dict[str, list[Path]] = defaultdict(list)
+        self._places = Places(run)
         self.not_kept = ""
-        for row in run.media.to_pylist():
-            if row["media_id"] is not None:
-                self._places[row["media_id"]].append(_place(run.manifest["base"], row))
 
     def shots(self, wants: Sequence[Want], progress: Progress | None = None) -> dict[Want, Shot]:
         """Fetch a shot for every want; those that cannot be had say why. One pass per file."""
@@ -117,7 +115,8 @@ class Album:
         by_frame: dict[int, list[Want]] = defaultdict(list)
         for want in wants:
             by_frame[want.frame_index].append(want)
-        path, problem = self._locate(media_id)
+        path, changed = self._places.find(media_id)
+        problem = CHANGED if changed else GONE
         if path is not None:
             problem = UNDECODED
             for index, rgb in grab_frames(path, by_frame):
@@ -127,20 +126,6 @@ class Album:
                 yield {want: self._shot(want) for want in listed}, 1
         for listed in by_frame.values():
             yield {want: Shot(problem=problem) for want in listed}, 1
-
-    def _locate(self, media_id: str) -> tuple[Path | None, str]:
-        """A file that still has the content that was scanned, or why there is none."""
-        problem = GONE
-        for path in self._places[media_id]:
-            try:
-                with open(path, "rb") as stream:
-                    sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            except (OSError, ValueError):
-                continue
-            if sha256 == media_id:
-                return path, ""
-            problem = CHANGED
-        return None, problem
 
     def _make(self, want: Want, rgb: ImageArray) -> None:
         for cut in _cuts(want):
@@ -198,12 +183,6 @@ def _store(data: bytes, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(data)
     temporary.replace(path)
-
-
-def _place(base: str, row: dict[str, Any]) -> Path:
-    raw = row["path_bytes"]
-    name = str(row["path"]) if raw is None else bytes(raw).decode("utf-8", "surrogateescape")
-    return Path(base) / name
 
 
 def _cuts(want: Want) -> tuple[_Cut, _Cut]:

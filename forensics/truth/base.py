@@ -31,7 +31,8 @@ class Boxes:
 
     `frame_index` int64 (n,); `xyxy` float64 (n, 4), source pixels unless the media is
     `normalised`; `label` n class names; `ignore` bool (n,): an ignore or crowd region;
-    `planted` bool (n,): the object was put into the footage by a computer.
+    `planted` bool (n,): the object was put into the footage by a computer; `where`: file and line
+    (or entry) of each label.
     """
 
     frame_index: NDArray[np.int64]
@@ -39,6 +40,7 @@ class Boxes:
     label: tuple[str, ...]
     ignore: NDArray[np.bool_]
     planted: NDArray[np.bool_]
+    where: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -118,7 +120,7 @@ class MediaBuilder:
     problems: list[Problem] = field(default_factory=list)
     _ranges: list[range] = field(default_factory=list)
     _frames: dict[int, bool] = field(default_factory=dict)
-    _boxes: list[tuple[int, tuple[float, ...], str, bool, bool]] = field(default_factory=list)
+    _boxes: list[tuple[int, tuple[float, ...], str, bool, bool, str]] = field(default_factory=list)
     _spans: list[Span] = field(default_factory=list)
 
     def add_frame(self, index: int, *, ignore: bool = False) -> None:
@@ -152,7 +154,7 @@ class MediaBuilder:
         if size and reaches_beyond(xyxy, size):
             self.problems.append(Problem(where, "box reaches beyond the picture; kept as written"))
         self.add_frame(index)
-        self._boxes.append((index, tuple(map(float, xyxy)), label, ignore, planted))
+        self._boxes.append((index, tuple(map(float, xyxy)), label, ignore, planted, where))
 
     def add_span(self, span: Span) -> None:
         self._spans.append(span)
@@ -175,6 +177,7 @@ class MediaBuilder:
                 label=tuple(box[2] for box in boxes),
                 ignore=np.array([box[3] for box in boxes], np.bool_),
                 planted=np.array([box[4] for box in boxes], np.bool_),
+                where=tuple(box[5] for box in boxes),
             ),
             spans=tuple(self._spans),
             suffix_known=self.suffix_known,

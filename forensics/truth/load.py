@@ -16,7 +16,7 @@ from forensics.truth.mot import looks_like_mot, read_mot
 from forensics.truth.spans import COLUMNS, read_spans
 from forensics.truth.values import read_json, read_xml
 from forensics.truth.voc import VocFolder, looks_like_voc
-from forensics.truth.yolo import class_names, looks_like_yolo, read_yolo
+from forensics.truth.yolo import class_names, looks_like_yolo, read_yolo, read_yolo_or_ignore
 
 _SUFFIXES = {
     "coco": (".json",),
@@ -39,6 +39,7 @@ _READERS: dict[str, Callable[[Path, str], Truth]] = {
     "fiftyone": read_fiftyone,
     "actev": read_actev,
 }
+YoloReader = Callable[[Path, str, tuple[str, ...] | None], Truth]
 _JSON_KINDS = {
     "megadetector": looks_like_megadetector,
     "coco": looks_like_coco,
@@ -51,15 +52,21 @@ _PROSE = ("README", "LICENSE", "COPYING", "COPYRIGHT", "NOTICE", "SOURCE", "CHAN
 _CLASS_FILES = frozenset({"classes.txt", "data.yaml", "data.yml", "dataset.yaml", "obj.names"})
 
 
-def load_truth(paths: Sequence[Path | str], format: str | None = None) -> Truth:  # noqa: A002
+def load_truth(
+    paths: Sequence[Path | str],
+    format: str | None = None,  # noqa: A002
+    *,
+    lenient: bool = False,
+) -> Truth:
     """Read every truth file at or below `paths`; several formats may be combined.
 
     A file given by name must be truth. In a folder, files that are no truth are left out and
-    listed in `Truth.skipped`.
+    listed in `Truth.skipped`. `lenient`: a YOLO label file that cannot be read is a problem, and
+    its image is ignored; else it is an error.
     """
     if format is not None and format not in FORMATS:
         raise TruthError(f"unknown truth format {format!r}; choose one of {', '.join(FORMATS)}")
-    loader = _Loader(format)
+    loader = _Loader(format, read_yolo_or_ignore if lenient else read_yolo)
     for given in map(Path, paths):
         if given.is_dir():
             loader.add_folder(given)
@@ -91,8 +98,9 @@ class _Names:
 class _Loader:
     """Collects the truth of several files; VOC frames of one video come in many of them."""
 
-    def __init__(self, given_format: str | None) -> None:
+    def __init__(self, given_format: str | None, yolo: YoloReader = read_yolo) -> None:
         self._format = given_format
+        self._read_yolo = yolo
         self._parts: list[Truth] = []
         self._skipped: list[str] = []
         self._voc = VocFolder()
@@ -116,7 +124,7 @@ class _Loader:
         if kind == "voc":
             self._voc.add(path, shown)
         elif kind == "yolo":
-            self._parts.append(read_yolo(path, shown, names.of(path.parent)))
+            self._parts.append(self._read_yolo(path, shown, names.of(path.parent)))
         else:
             self._parts.append(_READERS[kind](path, shown))
         return True

@@ -13,7 +13,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from forensics.errors import TruthError
-from forensics.truth.base import MediaBuilder, Truth, clean_name, read_text
+from forensics.truth.base import MediaBuilder, Problem, Truth, clean_name, read_text
 
 _KEY = re.compile(r"""^\s*(?:"(?P<d>\d+)"|'(?P<s>\d+)'|(?P<p>\d+))\s*:\s*(?P<value>.+)$""")
 _UNIT = (1.0, 1.0)
@@ -39,6 +39,18 @@ def read_yolo(path: Path, shown: str, names: tuple[str, ...] | None) -> Truth:
         sources=(shown,),
         problems=tuple(builder.problems),
     )
+
+
+def read_yolo_or_ignore(path: Path, shown: str, names: tuple[str, ...] | None) -> Truth:
+    """As `read_yolo`, but a file at fault makes a problem, and its image is to be ignored."""
+    try:
+        return read_yolo(path, shown, names)
+    except TruthError as error:
+        builder = MediaBuilder(_media_name(path), shown, suffix_known=False, normalised=True)
+        builder.add_frame(0, ignore=True)
+        where, what = str(error).split(": ", 1)
+        problem = Problem(where, f"{what}; its image is ignored")
+        return Truth((builder.build(),), declared=names or (), problems=(problem,))
 
 
 def looks_like_yolo(line: str) -> bool:
