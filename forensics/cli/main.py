@@ -29,14 +29,15 @@ COMMANDS = {
     "report": "forensics.cli.report:report_command",
     "train": "forensics.cli.train:train_group",
     "calibrate": "forensics.cli.calibrate:calibrate_command",
-    "retrain": "forensics.cli.retrain:retrain_command",
     "verify": "forensics.cli.verify:verify_command",
     "backends": "forensics.cli.info:backends_command",
     "models": "forensics.cli.info:models_command",
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(forensics.__version__, prog_name="forensics")
 def cli() -> None:
     """Scan recorded footage with a two-network cascade, and prove what it buys.

@@ -45,7 +45,7 @@ def augment(rgb: ImageArray, rng: Generator, *, grey_share: float = 0.5) -> Imag
 
 def grey(rgb: ImageArray) -> ImageArray:
     """Grey over three channels, by the same rule as the cascade."""
-    return _three(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
+    return np.repeat(_array(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))[..., None], 3, axis=2)
 
 
 def flip(rgb: ImageArray, rng: Generator) -> ImageArray:
@@ -59,7 +59,7 @@ def wander(rgb: ImageArray, rng: Generator) -> ImageArray:
     scale = math.exp(rng.uniform(-1, 1) * math.log(SCALE))
     centre = ((width - 1) / 2, (height - 1) / 2)
     matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-TURN_DEG, TURN_DEG), scale)
-    matrix[:, 2] += rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
+    matrix = matrix + np.outer(rng.uniform(-SHIFT, SHIFT, 2) * (width, height), (0, 0, 1))
     moved = cv2.warpAffine(
         rgb, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
@@ -145,9 +145,9 @@ def compress(rgb: ImageArray, rng: Generator) -> ImageArray:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
-def _three(plane: ImageArray) -> ImageArray:
-    return np.repeat(plane[..., None], 3, axis=2)
+def _array(plane: object) -> ImageArray:
+    return np.asarray(plane, np.uint8)
 
 
 def _bytes(values: object) -> ImageArray:
-    return np.clip(np.rint(np.asarray(values)), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(np.asarray(values)), 0, 255), np.uint8)

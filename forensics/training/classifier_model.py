@@ -125,17 +125,15 @@ def load_fit(folder: Path | str) -> tuple[torch.nn.Module, FitMeta]:
     Input of the module: float32 (n, 3, imgsz, imgsz), normalised; output: logits (n, classes)
     in the order of `classes`, not yet divided by the temperature.
     """
-    folder = Path(folder)
     meta = read_meta(folder)
+    return load_weights(Path(folder), meta), meta
+
+
+def load_weights(folder: Path, meta: FitMeta) -> torch.nn.Module:
+    """The network of a FIT folder that `meta` describes, in evaluation mode on the CPU."""
     model = create_classifier(meta.model, len(meta.classes))
     _take(model, _tensors(folder / WEIGHTS), keep_head=True, where=str(folder / WEIGHTS))
-    return model.eval(), meta
-
-
-def save_fit(folder: Path, model: torch.nn.Module, meta: FitMeta) -> None:
-    """Write weights, then what they are; each file is replaced whole."""
-    save_weights(folder, model.state_dict())
-    write_meta(folder, meta)
+    return model.eval()
 
 
 def save_weights(folder: Path, state: dict[str, Any]) -> None:
@@ -145,6 +143,7 @@ def save_weights(folder: Path, state: dict[str, Any]) -> None:
 
 
 def write_meta(folder: Path, meta: FitMeta) -> None:
+    """Write classifier.json."""
     write_json({"schema": SCHEMA, **asdict(meta)}, folder / META)
 
 

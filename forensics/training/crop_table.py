@@ -55,9 +55,15 @@ def read_crop_table(folder: Path) -> CropTable:
         found = CropRule(int(rule["imgsz"]), float(rule["padding"]), int(rule["min_side"]))
         table = pq.ParquetFile(table_path).read()
     except OSError as error:
-        raise TrainingError(f"{folder} is no crop data set ({error}); use `forensics mine`") from error
+        raise TrainingError(
+            f"{folder} is no crop data set ({error}); make one with `forensics mine`"
+        ) from error
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise TrainingError(f"{folder}: crops.json or crops.parquet is damaged ({error})") from error
+        raise TrainingError(
+            f"{folder}: crops.json or crops.parquet is damaged ({error}); mine again"
+        ) from error
     if missing := NEEDED - set(table.column_names):
         raise TrainingError(f"{table_path} lacks the columns {sorted(missing)}; mine again")
-    return CropTable(str(table_path), rule=found, rows=tuple(table.to_pylist()), sha256=hashlib.sha256(raw).hexdigest())
+    return CropTable(
+        str(table_path), found, tuple(table.to_pylist()), hashlib.sha256(raw).hexdigest()
+    )

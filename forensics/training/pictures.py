@@ -100,5 +100,6 @@ def _write_csv(rows: Sequence[Sequence[Any]], path: Path) -> None:
 
 def _write(figure: Figure, path: Path) -> None:
     data = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(data)
+    FigureCanvasAgg(figure)
+    figure.savefig(data, format="png")
     write_bytes(data.getvalue(), path)
