@@ -14,8 +14,9 @@ from forensics.training.calibrate import calibration, fit_temperature
 from forensics.training.classifier_model import FitMeta
 from forensics.training.scores import negative_log_likelihood, target_probability
 
+HALF = (0.5, 0.5, 0.5)
 META = FitMeta(
-    "test_efficientnet", ("gun", "cup", "other"), ("gun",), 64, 1.4, 24, "rgb", (0.5,) * 3, (0.5,) * 3
+    "test_efficientnet", ("gun", "cup", "other"), ("gun",), 64, 1.4, 24, "rgb", HALF, HALF
 )
 
 
