@@ -45,7 +45,9 @@ def calibrate_command(
 
     meta = read_meta(fit)
     with checking() as checked:
-        examples = gather(crops, meta.targets, mapped, min_per_class=0, progress=checked)
+        examples = gather(
+            crops, meta.targets, mapped, classes=meta.classes, min_per_class=0, progress=checked
+        )
     for problem in examples.problems:
         stderr().print(f"{problem.file}:{problem.line}: {problem.what}", markup=False)
     show_calibration(calibrate_fit(fit, examples, threads))

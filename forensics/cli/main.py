@@ -28,6 +28,7 @@ COMMANDS = {
     "compare": "forensics.cli.compare:compare_command",
     "report": "forensics.cli.report:report_command",
     "train": "forensics.cli.train:train_group",
+    "retrain": "forensics.cli.retrain:retrain_command",
     "calibrate": "forensics.cli.calibrate:calibrate_command",
     "verify": "forensics.cli.verify:verify_command",
     "backends": "forensics.cli.info:backends_command",

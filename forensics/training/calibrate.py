@@ -87,7 +87,7 @@ def calibrate_fit(folder: Path, examples: Examples, workers: int = 1) -> dict[st
     model, meta = load_fit(folder)
     check_fits(meta, examples)
     logits = logits_of(model, meta, examples.val, workers=workers)
-    labels = class_numbers(meta, examples)
+    labels = examples.labels(examples.val)
     found, drawn = calibration(logits, labels, [e.group for e in examples.val], meta)
     draw_reliability(drawn, folder / RELIABILITY)
     with_temperature(folder, found["temperature"], {"calibration": found})
@@ -95,23 +95,18 @@ def calibrate_fit(folder: Path, examples: Examples, workers: int = 1) -> dict[st
 
 
 def check_fits(meta: FitMeta, examples: Examples) -> None:
-    """Refuse crops that were cut by another rule or have classes that the network lacks."""
+    """Refuse crops that were cut by another rule, or gathered for other classes."""
     rule = examples.rule
     if (rule.imgsz, rule.padding, rule.min_side) != (meta.imgsz, meta.padding, meta.min_side):
         raise TrainingError(
             f"the crops are of {rule.words()}, but the network was trained on others "
             f"({meta.imgsz} px, padding {meta.padding:g}, at least {meta.min_side} px); mine again"
         )
-    if strangers := sorted(set(examples.classes) - set(meta.classes)):
+    if examples.classes != meta.classes:
         raise TrainingError(
-            f"the network has no class {', '.join(strangers)}; it has {', '.join(meta.classes)}: "
-            "give --class-map"
+            f"the network's classes are {', '.join(meta.classes)}, the crops' "
+            f"{', '.join(examples.classes)}; give --class-map"
         )
-
-
-def class_numbers(meta: FitMeta, examples: Examples) -> Ints:
-    """Class numbers of the validation crops in the network's order, int64 (n,)."""
-    return np.array([meta.classes.index(e.label) for e in examples.val], np.int64)
 
 
 def _cross_fitted(logits: Floats, labels: Ints, groups: Sequence[str]) -> Floats | None:

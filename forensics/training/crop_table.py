@@ -14,11 +14,14 @@ import pyarrow.parquet as pq
 from forensics.errors import TrainingError
 
 SCHEMA = 1
-NEEDED = {"crop_id", "file", "label", "split", "group", "side_px"}
+BOX = ("x_min", "y_min", "x_max", "y_max")
+NEEDED = {"crop_id", "file", "label", "split", "group", "side_px", "source", "frame_index", *BOX}
 
 
 @dataclass(frozen=True, slots=True)
 class CropRule:
+    """How crops were cut: a square of `padding` x the longer side, scaled to `imgsz`."""
+
     imgsz: int
     padding: float
     min_side: int
@@ -32,6 +35,8 @@ class CropRule:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
+    """Something left out, and why: `line` counts from 1."""
+
     file: str
     line: int
     what: str
@@ -39,6 +44,8 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class CropTable:
+    """One data set: `name` is the path of its table, `sha256` that of crops.json."""
+
     name: str
     rule: CropRule
     rows: tuple[dict[str, Any], ...]
@@ -46,13 +53,12 @@ class CropTable:
 
 
 def read_crop_table(folder: Path) -> CropTable:
-    """Raises TrainingError."""
+    """Read crops.json and crops.parquet. Raises TrainingError."""
     path, table_path = folder / "crops.json", folder / "crops.parquet"
     try:
         raw = path.read_bytes()
         values = json.loads(raw)
-        rule = values["rule"]
-        found = CropRule(int(rule["imgsz"]), float(rule["padding"]), int(rule["min_side"]))
+        found = _rule(values)
         table = pq.ParquetFile(table_path).read()
     except OSError as error:
         raise TrainingError(
@@ -67,3 +73,8 @@ def read_crop_table(folder: Path) -> CropTable:
     return CropTable(
         str(table_path), found, tuple(table.to_pylist()), hashlib.sha256(raw).hexdigest()
     )
+
+
+def _rule(values: dict[str, Any]) -> CropRule:
+    rule = values["rule"]
+    return CropRule(int(rule["imgsz"]), float(rule["padding"]), int(rule["min_side"]))

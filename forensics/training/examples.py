@@ -23,7 +23,7 @@ import numpy as np
 
 from forensics.errors import TrainingError
 from forensics.runlog.writer import write_bytes
-from forensics.training.crop_table import CropRule, Problem, read_crop_table
+from forensics.training.crop_table import BOX, CropRule, Problem, read_crop_table
 from forensics.types import ImageArray
 
 TRAIN, VAL = "train", "val"
@@ -35,13 +35,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One crop: a picture of imgsz x imgsz, and what is on it. `table`, `line`: its row."""
+    """One crop: a picture of imgsz x imgsz, and what is on it. `table`, `line`: its row.
+
+    `spot` says which box on which frame of which footage it shows.
+    """
 
     path: Path
     crop_id: str
     label: str
     split: str
     group: str
+    source: str
+    spot: tuple[Any, ...]
     side_px: int
     table: str
     line: int
@@ -87,10 +92,15 @@ def gather(
     targets: Sequence[str],
     class_map: Mapping[str, str] | None = None,
     *,
+    classes: Sequence[str] | None = None,
     min_per_class: int = MIN_PER_CLASS,
     progress: Progress | None = None,
 ) -> Examples:
-    """Read, join and check crop data sets. Raises TrainingError when they cannot be trained on."""
+    """Read, join and check crop data sets. Raises TrainingError when they cannot be trained on.
+
+    `classes`: those of an earlier network, in its order, instead of those that the crops have.
+    Where two data sets label one box differently, the one given first counts.
+    """
     found, rule, problems, sources = _read(folders)
     found = _renamed(found, dict(class_map or {}))
     found = _distinct(found, problems)
@@ -101,10 +111,15 @@ def gather(
             f"no crop is labelled {', '.join(strangers)}; the labels are "
             f"{', '.join(sorted(labels)) or 'none'}: give --targets or --class-map"
         )
+    if classes is not None and (strangers := sorted(labels - set(classes))):
+        raise TrainingError(
+            f"the network has no class {', '.join(strangers)}; it has {', '.join(classes)}: give "
+            "--class-map"
+        )
     examples = Examples(
         train=tuple(e for e in found if e.split == TRAIN),
         val=tuple(e for e in found if e.split == VAL),
-        classes=_class_order(labels, targets),
+        classes=_class_order(labels, targets) if classes is None else tuple(classes),
         targets=tuple(dict.fromkeys(targets)),
         rule=rule,
         problems=tuple(problems),
@@ -165,6 +180,8 @@ def _example(folder: Path, row: Mapping[str, Any], table: str, line: int) -> Exa
         label=row["label"],
         split=row["split"],
         group=row["group"],
+        source=row["source"],
+        spot=tuple(row[key] for key in ("source", "frame_index", *BOX)),
         side_px=int(row["side_px"]),
         table=table,
         line=line,
@@ -183,21 +200,21 @@ def _renamed(examples: list[Example], class_map: dict[str, str]) -> list[Example
 
 
 def _distinct(examples: list[Example], problems: list[Problem]) -> list[Example]:
-    """Each crop once, and no camera on both sides: validation comes first in both."""
+    """Each box once, and no camera on both sides: validation comes first, then the order given."""
     ordered = sorted(examples, key=lambda e: e.split != VAL)
-    held_out = {e.group for e in examples if e.split == VAL}
-    kept: dict[str, Example] = {}
+    held_out = {name for e in examples if e.split == VAL for name in (e.group, e.source)}
+    kept: dict[tuple[Any, ...], Example] = {}
     for example in ordered:
-        earlier = kept.get(example.crop_id)
+        earlier = kept.get(example.spot)
         if earlier is not None:
             if earlier.label != example.label:
                 problems.append(
                     _problem(example, f"is {example.label} here and {earlier.label} elsewhere")
                 )
-        elif example.split == TRAIN and example.group in held_out:
+        elif example.split == TRAIN and held_out & {example.group, example.source}:
             problems.append(_problem(example, f"camera {example.group} is validation elsewhere"))
         else:
-            kept[example.crop_id] = example
+            kept[example.spot] = example
     return list(kept.values())
 
 

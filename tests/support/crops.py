@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from forensics.training.crop_table import BOX
 from forensics.types import ImageArray
 
 RULE = {"imgsz": 64, "padding": 1.4, "min_side": 24}
@@ -64,7 +65,11 @@ def write_crops(
 
 
 def row(crop_id: str, file: str, label: str, split: str, group: str) -> dict[str, Any]:
+    corner = int(crop_id, 16) % 997
+    box = {name: float(corner + k) for name, k in zip(BOX, (0, 0, 9, 9), strict=True)}
     return {
+        **box,
+        "frame_index": int(crop_id, 16) % 2**31,
         "crop_id": crop_id,
         "file": file,
         "source": f"{group}/clip.mp4",

@@ -258,7 +258,10 @@ def test_calibration_is_done_again_on_other_crops(
     assert after.metrics["target_auc"] == before.metrics["target_auc"]
     strange = write_crops(tmp_path / "strange", FULL, rule={**RULE, "padding": 2.0})
     with pytest.raises(TrainingError, match="padding 2.*mine again"):
-        calibrate_fit(fit, gather([strange], ["gun"]))
+        calibrate_fit(fit, gather([strange], ["gun"], classes=before.classes))
+    fewer = write_crops(tmp_path / "fewer", {"gun": (8, 8), "other": (8, 8)})
+    with pytest.raises(TrainingError, match="the network's classes are gun, cell_phone"):
+        calibrate_fit(fit, gather([fewer], ["gun"]))
 
 
 @pytest.mark.parametrize(
