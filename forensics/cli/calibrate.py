@@ -9,7 +9,7 @@ import click
 
 from forensics.cli.options import class_map
 from forensics.cli.output import stderr, stdout
-from forensics.cli.training import checking, show_calibration
+from forensics.cli.training import show_calibration
 
 EXAMPLES = """
 \b
@@ -44,11 +44,8 @@ def calibrate_command(
     from forensics.training.examples import gather
 
     meta = read_meta(fit)
-    with checking() as checked:
-        examples = gather(
-            crops, meta.targets, mapped, classes=meta.classes, min_per_class=0, progress=checked
-        )
+    examples = gather(crops, meta.targets, mapped, classes=meta.classes, min_per_class=0)
     for problem in examples.problems:
-        stderr().print(f"{problem.file}:{problem.line}: {problem.what}", markup=False)
+        stderr().print(f"{problem.where}: {problem.what}", markup=False)
     show_calibration(calibrate_fit(fit, examples, threads))
     stdout().print(f"wrote {fit / 'classifier.json'} and reliability.png; export the cascade again")

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from forensics.cli.options import class_map
 from forensics.cli.output import stderr, stdout
-from forensics.cli.training import EpochProgress, checking, of, show_calibration, with_options
+from forensics.cli.training import EpochProgress, cutting, of, show_calibration, with_options
 
 EXAMPLES = """
 \b
@@ -95,10 +95,10 @@ def retrain_command(cascade: str, run_folder: Path, out: Path, **options: Any) -
         class_map=options.pop("mapped"),
     )
     settings = TrainSettings(**options, patience=options["epochs"])
-    with checking() as checked, EpochProgress() as watch:
-        done = retrain(asked, settings, watch, checked)
+    with cutting() as cut, EpochProgress() as watch:
+        done = retrain(asked, settings, watch, cut)
     for problem in done.problems:
-        stderr().print(f"{problem.file}:{problem.line}: {problem.what}", markup=False)
+        stderr().print(f"{problem.where}: {problem.what}", markup=False)
     console = stdout()
     console.print(f"{done.added} reviewed detections added")
     if not done.same_crops:

@@ -10,7 +10,7 @@ import click
 
 from forensics.cli.options import class_map
 from forensics.cli.output import stderr
-from forensics.cli.training import EpochProgress, checking, show_fit, with_options
+from forensics.cli.training import EpochProgress, show_fit, with_options
 
 EXAMPLES = """
 \b
@@ -141,8 +141,7 @@ def classifier_command(
     if options.pop("frozen"):
         options["freeze_epochs"] = options["epochs"]
     settings = TrainSettings(**options)
-    with checking() as checked:
-        examples = gather(crops, targets, mapped, min_per_class=min_crops, progress=checked)
+    examples = gather(crops, targets, mapped, min_per_class=min_crops)
     if examples.problems:
         stderr().print(f"{len(examples.problems)} crops left out: {out / 'problems.csv'}")
     with EpochProgress() as watch:

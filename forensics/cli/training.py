@@ -77,11 +77,11 @@ class EpochProgress:
 
 
 @contextmanager
-def checking() -> Iterator[Callable[[int, int], None]]:
-    """A bar while pictures are checked; gives the function to call with (done, total)."""
+def cutting() -> Iterator[Callable[[int, int], None]]:
+    """A bar while crops are cut; gives the function to call with (done, total)."""
     console = stderr()
     bar = Progress(
-        TextColumn("checking crops"), BarColumn(), console=console, transient=True,
+        TextColumn("cutting crops"), BarColumn(), console=console, transient=True,
         disable=not console.is_terminal,
     )  # fmt: skip
     with bar:

@@ -67,6 +67,11 @@ def commit_segment(
 
 def write_table(table: pa.Table, path: Path) -> str:
     """Write a Parquet file durably, with page checksums; return its SHA-256."""
+    return write_bytes(table_bytes(table), path)
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    """A Parquet file; the same bytes for the same table."""
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,
@@ -76,7 +81,7 @@ def write_table(table: pa.Table, path: Path) -> str:
         use_dictionary=_repeating(table.schema),
         store_schema=True,
     )
-    return write_bytes(sink.getvalue().to_pybytes(), path)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def write_json(value: Any, path: Path) -> str:

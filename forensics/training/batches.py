@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from forensics.errors import TrainingError
 from forensics.training.augment import augment, grey
-from forensics.training.examples import Example, read_picture
+from forensics.training.crops import decode_picture
+from forensics.training.examples import Example
 from forensics.types import ImageArray
 
 Ints = NDArray[np.int64]
@@ -77,7 +78,10 @@ def plain_batches(
 
 def picture(example: Example) -> ImageArray:
     """The crop's picture, uint8 RGB. Raises TrainingError when it is gone since it was checked."""
-    rgb = read_picture(example.path)
+    try:
+        rgb = decode_picture(example.path.read_bytes())
+    except OSError:
+        rgb = None
     if rgb is None:
         raise TrainingError(f"{example.path} went away or was damaged meanwhile; run again")
     return rgb

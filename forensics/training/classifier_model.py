@@ -229,7 +229,9 @@ def _take(
             f"{where} does not fit the model: {len(odd)} of {len(wanted)} tensors are missing or "
             f"of another shape, the first is {odd[0]}"
         )
-    model.load_state_dict({**own, **{name: tensors[name] for name in wanted}}, strict=True)
+    # A new last layer starts at zero: a random one over learned features starts far too sure.
+    new = {name: torch.zeros_like(own[name]) for name in free}
+    model.load_state_dict({**{name: tensors[name] for name in wanted}, **new}, strict=True)
 
 
 def head_names(model: torch.nn.Module) -> set[str]:

@@ -7,35 +7,29 @@ left out of training in every other.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from forensics.errors import TrainingError
-from forensics.runlog.writer import write_bytes
-from forensics.training.crop_table import BOX, CropRule, Problem, read_crop_table
-from forensics.types import ImageArray
+from forensics.training.crops import CropRule, open_crops
+from forensics.truth.base import Problem
 
 TRAIN, VAL = "train", "val"
 OTHER = "other"
 MIN_PER_CLASS = 8
-NAMED = 5  # how many of a kind an error message names
-Progress = Callable[[int, int], None]
+BOX = ("x_min", "y_min", "x_max", "y_max")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One crop: a picture of imgsz x imgsz, and what is on it. `table`, `line`: its row.
+    """One crop: a picture of imgsz x imgsz, and what is on it.
 
     `spot` says which box on which frame of which footage it shows.
     """
@@ -48,8 +42,6 @@ class Example:
     source: str
     spot: tuple[Any, ...]
     side_px: int
-    table: str
-    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +86,6 @@ def gather(
     *,
     classes: Sequence[str] | None = None,
     min_per_class: int = MIN_PER_CLASS,
-    progress: Progress | None = None,
 ) -> Examples:
     """Read, join and check crop data sets. Raises TrainingError when they cannot be trained on.
 
@@ -104,7 +95,6 @@ def gather(
     found, rule, problems, sources = _read(folders)
     found = _renamed(found, dict(class_map or {}))
     found = _distinct(found, problems)
-    found = _sound(found, rule.imgsz, problems, progress)
     labels = {e.label for e in found}
     if strangers := [name for name in targets if name not in labels]:
         raise TrainingError(
@@ -129,25 +119,6 @@ def gather(
     return examples
 
 
-def write_problems(problems: Iterable[Problem], path: Path) -> None:
-    """Write file,line,what."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", "line", "what"])
-    table.writerows([p.file, p.line, p.what] for p in problems)
-    write_bytes(text.getvalue().encode(), path)
-
-
-def read_picture(path: Path) -> ImageArray | None:
-    """uint8 RGB (h, w, 3); None where the file is missing or damaged."""
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError:
-        return None
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def _read(
     folders: Sequence[Path],
 ) -> tuple[list[Example], CropRule, list[Problem], list[dict[str, Any]]]:
@@ -158,22 +129,21 @@ def _read(
     sources: list[dict[str, Any]] = []
     rule: CropRule | None = None
     for folder in folders:
-        table = read_crop_table(folder)
-        if rule is not None and table.rule != rule:
+        crops = open_crops(folder)
+        if rule is not None and crops.rule != rule:
             raise TrainingError(
-                f"{folder} has crops of {table.rule.words()}, but {folders[0]} of {rule.words()}; "
+                f"{folder} has crops of {crops.rule.words()}, but {folders[0]} of {rule.words()}; "
                 "join only crops cut by one rule"
             )
-        rule = table.rule
-        for line, row in enumerate(table.rows, 1):
-            if row["label"] and row["split"] in (TRAIN, VAL):
-                found.append(_example(folder, row, table.name, line))
-        sources.append({"name": folder.name, "sha256": table.sha256})
+        rule = crops.rule
+        problems += [Problem(f"{folder / p.where}", p.what) for p in crops.problems]
+        found += [_example(folder, row) for row in crops.table.to_pylist() if row["label"]]
+        sources.append({"name": folder.name, "sha256": crops.sha256})
     assert rule is not None
     return found, rule, problems, sources
 
 
-def _example(folder: Path, row: Mapping[str, Any], table: str, line: int) -> Example:
+def _example(folder: Path, row: Mapping[str, Any]) -> Example:
     return Example(
         path=folder / row["file"],
         crop_id=row["crop_id"],
@@ -183,8 +153,6 @@ def _example(folder: Path, row: Mapping[str, Any], table: str, line: int) -> Exa
         source=row["source"],
         spot=tuple(row[key] for key in ("source", "frame_index", *BOX)),
         side_px=int(row["side_px"]),
-        table=table,
-        line=line,
     )
 
 
@@ -218,34 +186,8 @@ def _distinct(examples: list[Example], problems: list[Problem]) -> list[Example]
     return list(kept.values())
 
 
-def _sound(
-    examples: list[Example], imgsz: int, problems: list[Problem], progress: Progress | None
-) -> list[Example]:
-    """Those whose picture can be read and has the side that the rule says."""
-    kept = []
-    with ThreadPoolExecutor() as pool:
-        answers = pool.map(lambda e: _fault(e.path, imgsz), examples)
-        for done, (example, fault) in enumerate(zip(examples, answers, strict=True), 1):
-            if fault:
-                problems.append(_problem(example, fault))
-            else:
-                kept.append(example)
-            if progress is not None:
-                progress(done, len(examples))
-    return kept
-
-
-def _fault(path: Path, imgsz: int) -> str:
-    rgb = read_picture(path)
-    if rgb is None:
-        return "picture is missing or damaged"
-    if rgb.shape != (imgsz, imgsz, 3):
-        return f"picture is {rgb.shape[1]} x {rgb.shape[0]}, not {imgsz} x {imgsz}"
-    return ""
-
-
 def _problem(example: Example, what: str) -> Problem:
-    return Problem(example.table, example.line, f"{example.path.name}: {what}; left out")
+    return Problem(str(example.path), f"{what}; left out")
 
 
 def _class_order(labels: set[str], targets: Sequence[str]) -> tuple[str, ...]:

@@ -20,11 +20,11 @@ from forensics.training.batches import Ints
 from forensics.training.calibrate import check_fits
 from forensics.training.classifier_model import FitMeta, load_fit, read_meta
 from forensics.training.classifier_settings import TrainSettings
-from forensics.training.crop_table import Problem
-from forensics.training.examples import Progress, gather
-from forensics.training.reviewed import cut_reviews, read_reviews
+from forensics.training.examples import gather
+from forensics.training.reviewed import Progress, cut_reviews, read_reviews
 from forensics.training.scores import Floats, logits_of, target_probability
 from forensics.training.train_classifier import Watch, train_classifier
+from forensics.truth.base import Problem
 
 REVIEWED, COMPARISON = "reviewed", "retrain.json"
 Bools = NDArray[np.bool_]

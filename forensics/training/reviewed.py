@@ -9,28 +9,36 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 
 from forensics.boxes import square_crop
 from forensics.cascade.crops import cut_crops
-from forensics.cascade.definition import ClassifierSpec
 from forensics.errors import TrainingError
 from forensics.footage.grab import grab_frames
 from forensics.runlog.places import Places
 from forensics.runlog.reader import RunTables
-from forensics.runlog.writer import write_bytes, write_json, write_table
+from forensics.runlog.writer import write_bytes
 from forensics.training.classifier_model import FitMeta
-from forensics.training.crop_table import BOX, SCHEMA, CropRule, Problem
-from forensics.training.examples import OTHER, TRAIN, write_problems
+from forensics.training.crops import (
+    PROBLEMS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    CropRule,
+    encode_picture,
+    picture_path,
+    write_crops,
+    write_problems,
+)
+from forensics.training.examples import BOX, OTHER, TRAIN
+from forensics.training.neighbours import difference_hash, to_hex
+from forensics.truth.base import Problem
 from forensics.types import ImageArray
 
 COLUMNS = ("path", "frame_index", "detection_index", "label")
@@ -69,16 +77,16 @@ def read_reviews(
         elif key is not None and told.get(key, (label,))[0] != label:
             what = f"labelled {label} here and {told[key][0]} in line {told[key][1]}"
         if what or key is None:
-            problems.append(Problem(str(path), line, what))
+            problems.append(Problem(f"{path}:{line}", what))
         else:
             told.setdefault(key, (label, line))
     rows = _log_rows(tables, set(told))
     for key, (_, line) in told.items():
         if key not in rows:
             where = f"{key[0]} frame {key[1]} detection {key[2]}"
-            problems.append(Problem(str(path), line, f"{where} is not in the run"))
+            problems.append(Problem(f"{path}:{line}", f"{where} is not in the run"))
     known = [Review(str(path), key, *said, rows[key]) for key, said in told.items() if key in rows]
-    return known, sorted(problems, key=lambda p: p.line)
+    return known, problems
 
 
 def cut_reviews(
@@ -96,20 +104,22 @@ def cut_reviews(
     faults = list(problems)
     rows = []
     for review, rgb in _frames(reviews, tables, faults, progress):
-        row, crop = _cut(review, rgb, meta)
-        _, data = cv2.imencode(".png", crop[..., ::-1])
-        write_bytes(data.tobytes(), out / row["file"])
+        row, data = _cut(review, rgb, meta)
+        write_bytes(data, out / row["file"])
         rows.append(row)
-    faults.sort(key=lambda p: p.line)
-    write_problems(faults, out / "problems.csv")
+    write_problems(faults, out / PROBLEMS)
     if not rows:
-        first = f"; the first fault: line {faults[0].line}: {faults[0].what}" if faults else ""
+        first = f"; the first fault: {faults[0].where}: {faults[0].what}" if faults else ""
         raise TrainingError(f"no reviewed detection can be used{first}")
-    write_table(pa.Table.from_pylist(rows), out / "crops.parquet")
-    rule = CropRule(meta.imgsz, meta.padding, meta.min_side)
     cascade = tables.manifest["cascade"]
-    text = {"schema": SCHEMA, "rule": asdict(rule), "cascade": cascade, "counts": len(rows)}
-    write_json(text | {"run": tables.manifest["id"]}, out / "crops.json")
+    manifest = {
+        "schema": SCHEMA_VERSION,
+        "rule": _rule(meta).to_json(),
+        "targets": list(meta.targets),
+        "cascade": {"name": cascade["name"], "version": cascade["version"]},
+        "run": tables.manifest["id"],
+    }
+    write_crops(out, manifest, pa.Table.from_pylist(rows, schema=SCHEMA))
     return faults
 
 
@@ -183,37 +193,37 @@ def _frames(
                     if progress is not None:
                         progress(done, len(reviews))
         for listed in frames.values():
-            problems += [Problem(r.file, r.line, f"{r.key[0]}: {why}; left out") for r in listed]
+            for r in listed:
+                problems.append(Problem(f"{r.file}:{r.line}", f"{r.key[0]}: {why}; left out"))
 
 
-def _cut(review: Review, rgb: ImageArray, meta: FitMeta) -> tuple[dict[str, Any], ImageArray]:
-    row, label = review.row, review.label
-    spec = colour_spec(meta)
+def _cut(review: Review, rgb: ImageArray, meta: FitMeta) -> tuple[dict[str, Any], bytes]:
+    """The row of a crop and its picture."""
+    row, label, rule = review.row, review.label, _rule(meta)
     xyxy = np.array([review.xyxy], np.float32)
-    square = square_crop(xyxy, spec.padding, spec.min_side)[0]
-    text = json.dumps([row["path"], row["frame_index"], review.xyxy])
-    crop_id = hashlib.sha256(text.encode()).hexdigest()[:16]
+    square = square_crop(xyxy, rule.padding, rule.min_side)[0]
+    crop = cut_crops(rgb, xyxy, rule.spec())[0]
+    data = encode_picture(crop)
+    text = "|".join([row["path"], str(row["frame_index"]), *map(repr, review.xyxy)])
+    crop_id = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
     kind = "target" if label in meta.targets else "false_alarm" if label == OTHER else "confuser"
     return {
         "crop_id": crop_id,
-        "file": f"images/{TRAIN}/{label}/{crop_id}.png",
+        "file": picture_path(crop_id, TRAIN, label),
         "source": row["path"],
         "group": row["camera_id"] or row["path"],
         "frame_index": row["frame_index"],
         "time_s": row["time_s"],
         **{name: row[name] for name in BOX},
         "detector_score": row["detector_score"],
-        "iou": None,
-        "truth_class": label if kind == "target" else None,
         "kind": kind,
         "label": label,
         "split": TRAIN,
         "side_px": int(square[2] - square[0]),
-        "dhash": None,
-        "cluster": None,
-    }, cut_crops(rgb, xyxy, spec)[0]
+        "dhash": to_hex(difference_hash(crop)[None])[0],
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }, data
 
 
-def colour_spec(meta: FitMeta) -> ClassifierSpec:
-    """The crop rule before greying: data sets keep colour."""
-    return replace(meta.crop_spec(), grey=False)
+def _rule(meta: FitMeta) -> CropRule:
+    return CropRule(meta.imgsz, meta.padding, meta.min_side)

@@ -36,7 +36,8 @@ from forensics.training.classifier_settings import (
     set_mode,
 )
 from forensics.training.classifier_state import Standing, load_state, read_standing, save_state
-from forensics.training.examples import Examples, write_problems
+from forensics.training.crops import write_problems
+from forensics.training.examples import Examples
 from forensics.training.pictures import (
     draw_confusion,
     draw_curves,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from forensics.training.crop_table import BOX
+from forensics.training import crops as crop_sets
+from forensics.training.examples import BOX
 from forensics.types import ImageArray
 
 RULE = {"imgsz": 64, "padding": 1.4, "min_side": 24}
@@ -56,11 +56,20 @@ def write_crops(
         for split, n in (("train", train), ("val", val)):
             for k in range(n):
                 crop_id = f"{seed:04x}{SHAPES.index(label):04x}{split == 'val':04x}{k:04x}"
-                file = f"images/{split}/{label}/{crop_id}.png"
+                file = crop_sets.picture_path(crop_id, split, label)
                 write_png(folder / file, draw(label, rng, rule["imgsz"]))
                 rows.append(row(crop_id, file, label, split, f"{split}{k % cameras}"))
-    pq.write_table(pa.Table.from_pylist(rows), folder / "crops.parquet")
-    (folder / "crops.json").write_text(json.dumps({"schema": 1, "rule": dict(rule)}))
+    return write_table(folder, rows, rule)
+
+
+def write_table(
+    folder: Path, rows: list[dict[str, Any]], rule: Mapping[str, Any] = RULE
+) -> Path:
+    """Write table and manifest of pictures that are there."""
+    for one in rows:
+        one["sha256"] = hashlib.sha256((folder / one["file"]).read_bytes()).hexdigest()
+    manifest = {"schema": 1, "rule": dict(rule), "targets": ["gun"]}
+    crop_sets.write_crops(folder, manifest, pa.Table.from_pylist(rows, schema=crop_sets.SCHEMA))
     return folder
 
 

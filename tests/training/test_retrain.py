@@ -7,11 +7,11 @@ import json
 import re
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 from scipy.stats import binomtest
@@ -24,9 +24,10 @@ from forensics.footage.grab import grab_frames
 from forensics.runlog.reader import RunTables, open_run
 from forensics.training.classifier_model import load_fit, read_meta
 from forensics.training.classifier_settings import TrainSettings
-from forensics.training.examples import gather, read_picture
+from forensics.training.crops import decode_picture, open_crops
+from forensics.training.examples import gather
 from forensics.training.retrain import Retraining, compare, retrain
-from forensics.training.reviewed import colour_spec, read_reviews
+from forensics.training.reviewed import read_reviews
 from forensics.training.train_classifier import train_classifier
 from tests.support.crops import SHAPES, write_crops
 from tests.support.scans import run_small_scan, small_archive
@@ -168,8 +169,10 @@ def test_reviewed_cases_are_added_and_compared(
 
 def check_crops(place: Path, out: Path, rows: list[tuple[Any, ...]]) -> None:
     """The pictures are the classifier's input before greying, cut from the very frames."""
-    meta = read_meta(place / "fit")
-    table = pq.read_table(out / "reviewed" / "crops.parquet").to_pylist()
+    spec = replace(read_meta(place / "fit").crop_spec(), grey=False)
+    crops = open_crops(out / "reviewed")
+    table = crops.table.to_pylist()
+    assert not crops.problems
     assert {(r["source"], r["frame_index"], r["label"]) for r in table} == {
         (path, frame, label) for path, frame, _, label in rows
     }
@@ -177,8 +180,10 @@ def check_crops(place: Path, out: Path, rows: list[tuple[Any, ...]]) -> None:
     for row in table[::3]:
         rgb = dict(grab_frames(place / "footage" / row["source"], [row["frame_index"]]))
         box = np.array([[row[k] for k in ("x_min", "y_min", "x_max", "y_max")]], np.float32)
-        cut = cut_crops(rgb[row["frame_index"]], box, colour_spec(meta))[0]
-        np.testing.assert_array_equal(read_picture(out / "reviewed" / row["file"]), cut)
+        cut = cut_crops(rgb[row["frame_index"]], box, spec)[0]
+        kept = decode_picture((crops.folder / row["file"]).read_bytes())
+        assert kept is not None
+        np.testing.assert_array_equal(kept, cut)
     trained = read_meta(out).trained_on["counts"]
     assert trained["train"] == {**dict.fromkeys(SHAPES, 12), "gun": 17, "cup": 17}
     assert trained["val"] == read_meta(place / "fit").trained_on["counts"]["val"]
@@ -257,7 +262,7 @@ def test_footage_that_is_gone_is_listed(place: Path, tmp_path: Path) -> None:
     finally:
         away.write_bytes(data)
     assert done.added == 1
-    assert [p.line for p in done.problems] == [3]
+    assert [p.where for p in done.problems] == [f"{labels}:3"]
     assert "the footage is gone; left out" in done.problems[0].what
 
 
