@@ -79,6 +79,13 @@ def check_same_cascade(source: CascadeDefinition, manifest: Mapping[str, Any]) -
                 f"the {stage} of {source.name} {source.version} is not the one that the run used; "
                 "give --cascade the folder that was scanned with"
             )
+    # A run without the key is from before there were temperatures.
+    warmth = manifest.get("cascade", {}).get("temperature", 1.0)
+    if source.classifier is not None and warmth != source.classifier.temperature:
+        raise CascadeError(
+            f"the classifier of {source.name} {source.version} has another temperature than the "
+            "run's; give --cascade the folder that was scanned with"
+        )
     if manifest.get("events", asdict(source.events)) != asdict(source.events):
         raise CascadeError(
             f"the event rule of {source.name} {source.version} is not the run's, so that alerts "

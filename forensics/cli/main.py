@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 import platform
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 import forensics
+from forensics.cli.groups import LazyGroup
 from forensics.errors import EXIT_BUG, EXIT_INTERRUPTED, ForensicsError
 
 # name -> module:attribute; loaded only when asked for, so that --help does not load a network.
@@ -29,27 +29,18 @@ COMMANDS = {
     "report": "forensics.cli.report:report_command",
     "mine": "forensics.cli.mine:mine_command",
     "group": "forensics.cli.group:group_command",
+    "train": "forensics.cli.train:train_group",
+    "retrain": "forensics.cli.retrain:retrain_command",
+    "calibrate": "forensics.cli.calibrate:calibrate_command",
     "verify": "forensics.cli.verify:verify_command",
     "backends": "forensics.cli.info:backends_command",
     "models": "forensics.cli.info:models_command",
 }
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(forensics.__version__, prog_name="forensics")
 def cli() -> None:
     """Scan recorded footage with a two-network cascade, and prove what it buys.

@@ -87,7 +87,7 @@ def _truth_options(required: bool, without: str) -> list[Callable[[Any], Any]]:
         click.option(
             "--class-map",
             multiple=True,
-            callback=_class_map,
+            callback=class_map,
             metavar="TRUTH=RUN",
             help="Name a truth class as the run does; nothing after = drops the class. Repeatable.",
         ),
@@ -101,10 +101,11 @@ def _truth_options(required: bool, without: str) -> list[Callable[[Any], Any]]:
     ]
 
 
-def _class_map(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def class_map(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Read repeated OLD=NEW values of an option into old -> new."""
     pairs = [text.partition("=") for text in given]
     if any(not old.strip() or not equals for old, equals, _new in pairs):
-        raise click.BadParameter("write TRUTH=RUN, or TRUTH= to drop the class")
+        raise click.BadParameter("write OLD=NEW, or OLD= to drop the class")
     return {old.strip(): new.strip() for old, _equals, new in pairs}
 
 

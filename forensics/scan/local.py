@@ -210,6 +210,7 @@ def _describe(
             "target_classes": list(cascade.target_classes),
             "detector_classes": list(cascade.detector.classes),
             "classifier_classes": list(settings.classes),
+            "temperature": cascade.classifier.temperature if cascade.classifier else None,
             "chosen": cascade.chosen_how,
         },
         "models": list(opened.models),

@@ -17,8 +17,8 @@ import numpy as np
 from forensics.errors import FootageError, TrainingError
 from forensics.training import compose
 from forensics.training.compose import CutOut, Labelled
+from forensics.training.neighbours import difference_hash
 from forensics.training.pictures import (
-    difference_hash,
     jpeg_bytes,
     near_duplicate_groups,
     read_picture,

@@ -60,7 +60,9 @@ class TrainedDetector:
     metrics: dict[str, float]
 
 
-def train_detector(data: Path, weights: str, out: Path, settings: DetectorSettings) -> TrainedDetector:
+def train_detector(
+    data: Path, weights: str, out: Path, settings: DetectorSettings
+) -> TrainedDetector:
     """Train on the `data.yaml` at `data`, from `weights`, into the folder `out`.
 
     Where `out` holds an unfinished training it goes on after its last whole epoch. Raises

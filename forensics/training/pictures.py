@@ -1,4 +1,4 @@
-"""Pictures for training: read and write stills, sample frames of footage, tell near-duplicates."""
+"""Pictures for training: read and write stills, sample frames of footage, group what is alike."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from forensics.errors import FootageError, TrainingError
 from forensics.footage.protocol import DecodeRequest, Sampling
 from forensics.footage.reader import DEFAULT_MAX_PIXELS, Ended, FrameReader
+from forensics.training.neighbours import Hashes
 from forensics.types import Frame, ImageArray, Status
 
-HASH_SIDE = (17, 16)  # difference hash: 16 x 16 comparisons of neighbours = 256 bits
 NEAR_BITS = 24
 JPEG_QUALITY = 92
 SMALLEST_VIEW = 32
@@ -65,22 +65,12 @@ def sampled_frames(path: Path, every_s: float) -> Iterator[tuple[int, ImageArray
                 raise FootageError(f"{path.name}: {event.reason}")
 
 
-def difference_hash(rgb: ImageArray) -> NDArray[np.uint8]:
-    """Difference hash of a picture: 256 bits as uint8 (32,).
-
-    Each bit says whether a pixel of the 17 x 16 grey miniature is darker than its right neighbour.
-    """
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, HASH_SIDE, interpolation=cv2.INTER_AREA)
-    return np.packbits(small[:, :-1] < small[:, 1:])
-
-
 def near_duplicate_groups(
-    hashes: NDArray[np.uint8], limit: int = NEAR_BITS, block: int = 512
+    hashes: Hashes, limit: int = NEAR_BITS, block: int = 512
 ) -> NDArray[np.int64]:
     """Number the groups of pictures linked by hashes that differ in at most `limit` bits.
 
-    uint8 (n, 32) -> int64 (n,): the lowest index of each one's group (single linkage).
+    uint64 (n, 4) -> int64 (n,): the lowest index of each one's group (single linkage).
     """
     parent = np.arange(len(hashes))
 
@@ -90,9 +80,9 @@ def near_duplicate_groups(
             item = int(parent[item])
         return item
 
-    words = np.ascontiguousarray(hashes).view(np.uint64)
-    for start in range(0, len(words), block):
-        distance = np.bitwise_count(words[start : start + block, None] ^ words[None]).sum(axis=2)
+    for start in range(0, len(hashes), block):
+        differing = np.bitwise_count(hashes[start : start + block, None] ^ hashes[None])
+        distance = differing.sum(axis=2, dtype=np.int64)
         for near, far in zip(*np.nonzero(distance <= limit), strict=True):
             a, b = root(start + int(near)), root(int(far))
             parent[max(a, b)] = min(a, b)

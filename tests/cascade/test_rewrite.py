@@ -193,6 +193,9 @@ def test_only_the_cascade_of_the_run_is_accepted(source: CascadeDefinition) -> N
     assert source.classifier is not None
     models[1]["sha256"] = source.classifier.files["fp32"].sha256
     check_same_cascade(source, {"models": models})
+    check_same_cascade(source, {"models": models, "cascade": {"temperature": 1.0}})
+    with pytest.raises(CascadeError, match="another temperature"):
+        check_same_cascade(source, {"models": models, "cascade": {"temperature": 1.5}})
     other = {"gap_s": 9.0, "confirm_hits": 1, "confirm_frames": 1}
     with pytest.raises(CascadeError, match="event rule"):
         check_same_cascade(source, {"models": models, "events": other})

@@ -1,0 +1,135 @@
+"""What the training commands share: progress of epochs, and how a trained classifier is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from forensics.cli.output import stderr, stdout
+
+if TYPE_CHECKING:  # importing it would load a training framework
+    from forensics.training.classifier_model import FitMeta
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def with_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command], Command]:
+    """Add several options to a command, in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+class EpochProgress:
+    """A bar for the steps of an epoch on a terminal; a line for each epoch everywhere."""
+
+    def __init__(self) -> None:
+        self._console = stderr()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=1)
+        self._epochs = 0
+
+    def __enter__(self) -> EpochProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def begin(self, epoch: int, epochs: int, steps: int) -> None:
+        if not self._epochs and epoch > 1:
+            self._console.print(f"goes on with epoch {epoch} of {epochs}")
+        self._epochs = epochs
+        self._bar.reset(self._task, total=steps, description=f"epoch {epoch}/{epochs}")
+
+    def step(self, loss: float) -> None:
+        self._bar.update(self._task, advance=1)
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        text = (
+            f"epoch {row['epoch']}/{self._epochs}: loss {row['train_loss']:.3f}, validation nll "
+            f"{row['val_nll']:.3f}, target AUC {share(row['val_target_auc'])}, mean recall "
+            f"{share(row['val_mean_recall'])}, {row['seconds']:.0f} s"
+        )
+        self._console.print(text + (" (best)" if row["kept"] else ""))
+
+
+@contextmanager
+def cutting() -> Iterator[Callable[[int, int], None]]:
+    """A bar while crops are cut; gives the function to call with (done, total)."""
+    console = stderr()
+    bar = Progress(
+        TextColumn("cutting crops"), BarColumn(), console=console, transient=True,
+        disable=not console.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("crops", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def show_fit(meta: FitMeta, out: Path) -> None:
+    """Print the figures of a trained classifier, each with its counts, and what to do next."""
+    console, figures = stdout(), meta.metrics
+    counts = meta.trained_on["counts"]["train"]
+    table = Table("class", "train", "validation", "recall", "precision", box=None)
+    for name, row in figures["per_class"].items():
+        table.add_row(
+            f"{name} (target)" if name in meta.targets else name,
+            str(counts[name]),
+            str(row["crops"]),
+            of(row["recall"], row["found"], row["crops"]),
+            of(row["precision"], row["found"], row["said"]),
+        )
+    console.print(table)
+    console.print(f"target against the rest: ROC AUC {share(figures['target_auc'])}")
+    for row in figures["at_false_acceptance"]:
+        console.print(
+            f"  recall {of(row['recall'], row['found'], row['targets'])} at "
+            f"{row['false']}/{row['others']} false (at most {row['allowed']:.0%} allowed)"
+        )
+    show_calibration(figures["calibration"])
+    console.print(f"best epoch {figures['best_epoch']} of {figures['epochs']}; wrote {out}")
+    console.print(f"next: forensics export with {out} as the classifier")
+
+
+def show_calibration(found: dict[str, Any]) -> None:
+    """Print a temperature and what it changes."""
+    before, after = found["before"], found["after"]
+    crossed = found["cross_fitted"]
+    how = "cross-fitted between cameras" if crossed else "judged on the crops it was fitted on"
+    console = stdout()
+    console.print(f"temperature {found['temperature']:.3f}, {found['crops']} crops, {how}:")
+    for key, name in (("nll", "nll"), ("ece", "ECE"), ("target_ece", "ECE of the target")):
+        console.print(f"  {name} {before[key]:.4f} -> {after[key]:.4f}")
+    if found["at_the_end_of_the_range"]:
+        console.print("  the temperature is at the end of its range: too few or odd crops")
+
+
+def share(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
+
+
+def of(value: float | None, part: int, whole: int) -> str:
+    return f"{share(value)} ({part}/{whole})"
