@@ -19,7 +19,7 @@ class Classifier:
         self._targets = [spec.classes.index(name) for name in spec.targets]
 
     def probabilities(self, crops: ImageArray) -> FloatArray:
-        """uint8 (n, imgsz, imgsz, 3) -> softmax float32 (n, classes)."""
+        """uint8 (n, imgsz, imgsz, 3) -> softmax of logits / temperature, float32 (n, classes)."""
         logits = self.engine.infer(crops)
         if logits.ndim != 2 or logits.shape[1] != len(self.spec.classes):
             raise CascadeError(
@@ -30,7 +30,7 @@ class Classifier:
             raise BackendError("the classifier gave values that are not numbers; use another model")
         # In double precision, so that the vector sums to 1 as well as float32 can say.
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
-        powers = np.exp(shifted)
+        powers = np.exp(shifted / self.spec.temperature)
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
     def target_score(self, probabilities: FloatArray) -> FloatArray:

@@ -53,7 +53,10 @@ class DetectorSpec:
 
 @dataclass(frozen=True, slots=True)
 class ClassifierSpec:
-    """The second network: a square crop of `padding` x the longer side, at least `min_side` px."""
+    """The second network: a square crop of `padding` x the longer side, at least `min_side` px.
+
+    Its logits are divided by `temperature` before the softmax (Guo et al. 2017): 1 changes nothing.
+    """
 
     files: dict[str, ModelRef]
     imgsz: int
@@ -63,6 +66,7 @@ class ClassifierSpec:
     min_side: int
     grey: bool
     normalisation: Normalisation
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +203,7 @@ class _Table:
             min_side=self.size("min_side"),
             grey=colour == "grey",
             normalisation=self._normalisation(),
+            temperature=self.positive("temperature") if "temperature" in self._values else 1.0,
         )
 
     def _files(self) -> dict[str, ModelRef]:

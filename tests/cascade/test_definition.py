@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics.cascade.definition import ZOO, bundled_cascades, load_cascade
+from forensics.cascade.definition import ZOO, bundled_cascades, load_cascade, summary_hash
 from forensics.errors import BackendError, CascadeError
 from forensics.scan.settings import default_settings, open_cascade
 
@@ -38,6 +38,16 @@ def test_a_folder_anywhere_is_a_cascade(folder: Path) -> None:
     mine, bundled = load_cascade(str(folder)), load_cascade("handgun")
     assert mine.sha256 == bundled.sha256
     assert mine.target_classes == ("gun",)
+
+
+def test_a_temperature_is_optional_and_part_of_the_identity(folder: Path) -> None:
+    plain = load_cascade(str(folder))
+    assert plain.classifier is not None
+    assert plain.classifier.temperature == 1.0
+    warm = load_cascade(edit(folder, "min_side = 24", "min_side = 24\ntemperature = 1.75"))
+    assert warm.classifier is not None
+    assert warm.classifier.temperature == 1.75
+    assert summary_hash(warm, "fp32") != summary_hash(plain, "fp32")
 
 
 @pytest.mark.parametrize(
@@ -72,6 +82,9 @@ def test_a_folder_anywhere_is_a_cascade(folder: Path) -> None:
         ('"detector.fp32.onnx"', '".."', "file leaves the cascade's folder"),
         ('"detector.fp32.onnx"', '"/etc/passwd"', "file leaves the cascade's folder"),
         ('"detector.fp32.onnx"', '"a\\u0000.onnx"', "file leaves the cascade's folder"),
+        ("min_side = 24", "min_side = 24\ntemperature = 0", "temperature is not above 0"),
+        ("min_side = 24", "min_side = 24\ntemperature = inf", "temperature is out of range"),
+        ("min_side = 24", "min_side = 24\ntemperature = true", "temperature has the wrong type"),
         ("[detector]", "[[detector]]", "not valid TOML|detector has the wrong type"),
     ],
 )

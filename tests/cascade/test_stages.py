@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import softmax
 
 from forensics.backends import Engine, Provenance
 from forensics.boxes import Letterbox
@@ -134,6 +136,19 @@ def test_probabilities_sum_to_one() -> None:
     found = classifier.probabilities(np.zeros((2, 224, 224, 3), np.uint8))
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(classifier.target_score(found), [1, 0.2], atol=1e-6)
+
+
+@given(
+    arrays(np.float32, (3, 5), elements=st.floats(-50, 50, width=32)),
+    st.floats(0.05, 20),
+)
+def test_a_temperature_divides_the_logits(logits: Any, temperature: float) -> None:
+    spec = replace(SPEC, temperature=temperature)
+    views = np.zeros((3, 224, 224, 3), np.uint8)
+    found = Classifier(as_engine(logits), spec).probabilities(views)
+    expected = softmax(logits.astype(np.float64) / temperature, axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
 
 @needs_footage
