@@ -27,6 +27,7 @@ COMMANDS = {
     "threshold": "forensics.cli.threshold:threshold_command",
     "compare": "forensics.cli.compare:compare_command",
     "report": "forensics.cli.report:report_command",
+    "export": "forensics.cli.export:export_command",
     "verify": "forensics.cli.verify:verify_command",
     "backends": "forensics.cli.info:backends_command",
     "models": "forensics.cli.info:models_command",

@@ -42,7 +42,9 @@ def detector_from_checkpoint(
     if not path.is_file() or not zipfile.is_zipfile(path):
         raise TrainingError(f"{path} is no checkpoint of `train detector`; give its best.pt")
     from ultralytics import YOLO
+    from ultralytics.utils import LOGGER
 
+    LOGGER.setLevel("ERROR")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "detector.pt"  # the exporter writes beside its input
         shutil.copyfile(path, copy)
@@ -132,7 +134,7 @@ def with_half_weights(graph: onnx.ModelProto) -> onnx.ModelProto:
     halved = onnx.ModelProto()
     halved.CopyFrom(graph)
     for tensor in halved.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims, dtype=np.int64) < SMALL:
+        if not _is_large(tensor):
             continue
         values, name = numpy_helper.to_array(tensor).astype(np.float16), tensor.name
         if not np.isfinite(values).all():
@@ -150,10 +152,16 @@ def with_rounded_weights(graph: onnx.ModelProto) -> onnx.ModelProto:
     rounded = onnx.ModelProto()
     rounded.CopyFrom(graph)
     for tensor in rounded.graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims, dtype=np.int64) >= SMALL:
+        if _is_large(tensor):
             values = numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     return rounded
+
+
+def _is_large(tensor: Any) -> bool:
+    """Whether a tensor is a weight worth storing in half: biases and scales are vectors."""
+    size = int(np.prod(tensor.dims, dtype=np.int64))
+    return tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1 and size >= SMALL
 
 
 def to_fp16(graph: onnx.ModelProto) -> onnx.ModelProto:

@@ -30,6 +30,7 @@ from forensics.evaluation.events import NO_SCORE
 from forensics.evaluation.fair import threshold_within
 from forensics.evaluation.log import Floats, Log, Scores
 from forensics.evaluation.prepare import Prepared, prepare
+from forensics.evaluation.rules import Rules
 from forensics.footage.find import common_base, find_inputs
 from forensics.runlog.reader import RunTables, open_run
 from forensics.scan.local import Progress, scan
@@ -103,10 +104,11 @@ def check_parity(
     truth: Truth,
     point: OperatingPoint,
     limits: Limits | None = None,
+    rules: Rules | None = None,
 ) -> Parity:
     """Compare two runs over the same footage. Raises TrainingError where that says nothing."""
     limits = limits or Limits()
-    a, b = prepare(reference, truth), prepare(other, truth)
+    a, b = prepare(reference, truth, rules), prepare(other, truth, rules)
     _check_same_frames(a.log, b.log)
     flips = _flips(a.log, b.log, point, limits.band)
     recall = _recall(a, b, point)
