@@ -34,7 +34,7 @@ from forensics.training.cascade_files import (
 )
 from forensics.training.onnx_files import with_half_weights, with_rounded_weights
 from forensics.training.parity import Limits, Parity, check_parity, scan_both
-from forensics.training.quantise import check_engines_agree, quantise
+from forensics.training.quantise import check_engines, quantise
 from forensics.truth.base import Truth
 from forensics.types import ImageArray
 
@@ -213,7 +213,7 @@ def _write_models(
         if plan.int8:
             say(f"quantising the {stage} on {len(shown)} pictures")
             small = quantise(with_rounded_weights(graph), shown, spec.normalisation)
-            check_engines_agree(small, shown[:CHECKED_PICTURES], spec.normalisation, first)
+            check_engines(graph, small, shown[:CHECKED_PICTURES], spec.normalisation, first)
             files["int8"] = _write(folder, f"{stage}.int8.onnx", with_half_weights(small))
         if plan.fp16:  # beside the cascade, not in it: no engine here computes in float16
             _write(folder, f"{stage}.fp16.onnx", onnx_files.to_fp16(with_rounded_weights(graph)))
