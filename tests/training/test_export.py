@@ -183,8 +183,8 @@ def test_checkpoint_is_exported_as_torch_computes_it(graphs: Any, views: Any) ->
 def fit_folder(folder: Path) -> FitMeta:
     torch.manual_seed(1)
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-    meta = FitMeta("tf_efficientnet_lite0", ("gun", "other"), ("gun",), 64, 1.4, 24, "rgb", mean, std)
-    meta = replace(meta, temperature=1.5)
+    names, rule = (("gun", "other"), ("gun",)), (64, 1.4, 24, "rgb")
+    meta = FitMeta("tf_efficientnet_lite0", *names, *rule, mean, std, temperature=1.5)
     save_fit(folder, create_classifier(meta.model, 2), meta)
     return meta
 
@@ -246,6 +246,7 @@ def test_folder_goes_through_scan_and_verify(
         + ["--imgsz", "160", "--frames", "4", "--max-flips", "1", "--max-recall-loss", "1"]
         + ["--operating-point", "0.3", "0.4", "--chosen", "by hand", "--out", str(out)]
         + ["--card-data", str(sources)]
+        + [f"--class-map={name}=" for name in ("cell_phone", "umbrella", "bag")]
     )
     assert code == 0, capsys.readouterr().err
     cascade = load_cascade(str(out))
