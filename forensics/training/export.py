@@ -19,7 +19,8 @@ from forensics.cascade.definition import (
     load_cascade,
 )
 from forensics.errors import CascadeError, TrainingError
-from forensics.evaluation.rules import run_rules
+from forensics.evaluation.classes import class_roles
+from forensics.evaluation.rules import Rules, run_rules
 from forensics.footage.find import hash_file
 from forensics.runlog.writer import write_bytes, write_json
 from forensics.scan.local import Progress
@@ -105,6 +106,7 @@ def export_cascade(
         cascade = write_cascade(folder, text)
         parity = None
         if plan.int8 and truth is not None:
+            _check_classes(plan, truth, cascade)  # before the scans, which may take hours
             say("scanning the validation footage with FP32 and INT8")
             backend = resolve_backend(plan.backend)
             runs = scan_both(cascade, "int8", plan.validation, Path(work), backend, progress)
@@ -120,6 +122,14 @@ def export_cascade(
             _reject(folder, plan.out, parity)
         folder.replace(plan.out)
     return load_cascade(str(plan.out)), parity
+
+
+def _check_classes(plan: ExportPlan, truth: Truth, cascade: CascadeDefinition) -> None:
+    """Raises TruthError where the truth names a class that nothing is known of."""
+    targets = cascade.target_classes
+    names = () if cascade.classifier is None else cascade.classifier.classes
+    known = tuple(name for name in names if name not in targets)
+    class_roles(truth, Rules(class_map=plan.class_map), targets, known)
 
 
 def _rejected(out: Path) -> Path:

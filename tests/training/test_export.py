@@ -23,7 +23,7 @@ from onnx import numpy_helper
 from forensics.backends import BACKENDS, Model, Normalisation, open_engine
 from forensics.cascade.definition import load_cascade
 from forensics.cli.main import run
-from forensics.errors import CascadeError, TrainingError
+from forensics.errors import CascadeError, TrainingError, TruthError
 from forensics.runlog.reader import open_run
 from forensics.scan.settings import default_settings
 from forensics.training import calibration_pictures as pictures
@@ -344,6 +344,17 @@ def test_precisions_need_files(tmp_path: Path, line: str, words: str) -> None:
     with pytest.raises(CascadeError, match=words):
         load_cascade(str(tmp_path))
     assert BASE.precisions == ("fp32",)
+
+
+def test_unknown_truth_class_is_said_before_the_scans(tmp_path: Path) -> None:
+    truth = load_truth((SAMPLE / "truth",), None)
+    seen = Silent()
+    changes: dict[str, Any] = {"classifier": tmp_path / "FIT", "class_map": {"bag": ""}}
+    fit_folder(tmp_path / "FIT")
+    with pytest.raises(TruthError, match="unknown to this run"):
+        export_cascade(plan(tmp_path / "new", **changes), truth,
+                       read_card_facts(None, None, None), seen, lambda text: None)  # fmt: skip
+    assert seen.seen == 0 and not (tmp_path / "new").exists()
 
 
 def test_int8_needs_validation(tmp_path: Path) -> None:
