@@ -10,6 +10,7 @@ from forensics.backends.base import (
     open_engine,
     resolve_arithmetic,
     resolve_backend,
+    resolve_precision,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "open_engine",
     "resolve_arithmetic",
     "resolve_backend",
+    "resolve_precision",
 ]

@@ -1,8 +1,8 @@
 """The engine protocol and the table of backends.
 
 To add a backend: write one module with `open_engine(model, normalisation, threads, arithmetic)
--> Engine`, `arithmetics()` (fastest first; "fp32" is always among them) and `version()`, and add
-a line to `BACKENDS`: the contract suite in tests/backends then runs over it.
+-> Engine`, `arithmetics()` and `precisions()` (fastest first; "fp32" is always among them) and
+`version()`, and add a line to `BACKENDS`: the contract suite in tests/backends then runs over it.
 """
 
 from __future__ import annotations
@@ -131,6 +131,13 @@ def resolve_arithmetic(backend: str, wanted: str, checked: Sequence[str]) -> str
             f"{backend} has no {wanted} arithmetic on this machine; choose {' or '.join(here)}"
         )
     return wanted
+
+
+def resolve_precision(backend: str, checked: Sequence[str]) -> str:
+    """Which of the precisions that a cascade was `checked` in this backend runs fastest."""
+    module: Any = importlib.import_module(BACKENDS[backend])
+    here: tuple[str, ...] = module.precisions()
+    return next(name for name in here if name in checked)
 
 
 def open_engine(

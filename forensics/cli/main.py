@@ -32,6 +32,7 @@ COMMANDS = {
     "train": "forensics.cli.train:train_group",
     "retrain": "forensics.cli.retrain:retrain_command",
     "calibrate": "forensics.cli.calibrate:calibrate_command",
+    "export": "forensics.cli.export:export_command",
     "verify": "forensics.cli.verify:verify_command",
     "backends": "forensics.cli.info:backends_command",
     "models": "forensics.cli.info:models_command",

@@ -57,7 +57,13 @@ Exit code 3: finished, but some footage was not scanned (listed at the end).""",
     default="auto",
     show_default=True,
 )
-@click.option("--precision", default="fp32", show_default=True, help="Which model files to run.")
+@click.option(
+    "--precision",
+    default="auto",
+    show_default=True,
+    metavar="auto|fp32|int8",
+    help="Which model files to run: auto is the fastest that the cascade was checked with.",
+)
 @click.option(
     "--arithmetic",
     type=click.Choice(["auto", "fp32", "bf16"]),
@@ -124,7 +130,9 @@ def settings_from(options: dict[str, Any]) -> ScanSettings:
             raise click.UsageError(f"--{name.replace('_', '-')} {options[name]} is no number")
     if options["imgsz"] and options["imgsz"] % STRIDE:
         raise click.UsageError(f"--imgsz {options['imgsz']} is not a multiple of {STRIDE}")
-    default = default_settings(options["cascade"], options["backend"], options["arithmetic"])
+    default = default_settings(
+        options["cascade"], options["backend"], options["arithmetic"], options["precision"]
+    )
     floor = default.floor if options["floor"] is None else options["floor"]
     return replace(
         default,
@@ -134,7 +142,6 @@ def settings_from(options: dict[str, Any]) -> ScanSettings:
         tiling=_tiling(options["tiles"], options["tile_overlap"]),
         max_detections=options["max_det"] or default.max_detections,
         detector_only=options["detector_only"],
-        precision=options["precision"],
         sampling=Sampling(options["frame_sample"] or 1, options["time_sample"]),
         batch=options["batch"],
         threads=options["threads"],

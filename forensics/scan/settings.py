@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 import forensics
-from forensics.backends import BACKENDS, Engine, open_engine, resolve_arithmetic, resolve_backend
+from forensics.backends import (
+    BACKENDS,
+    Engine,
+    open_engine,
+    resolve_arithmetic,
+    resolve_backend,
+    resolve_precision,
+)
 from forensics.cascade.classifier import Classifier
 from forensics.cascade.definition import (
     CascadeDefinition,
@@ -146,26 +153,48 @@ def _version(name: str) -> str:
 
 
 def default_settings(
-    cascade: str = "handgun", backend: str = "auto", arithmetic: str = "auto"
+    cascade: str = "handgun",
+    backend: str = "auto",
+    arithmetic: str = "auto",
+    precision: str = "auto",
 ) -> ScanSettings:
     """Settings of an evaluation scan, as the cascade says: the gate equals the floor.
 
-    `arithmetic` "auto" is the fastest here among those that the cascade was checked with.
+    `arithmetic` and `precision` "auto" are the fastest here among those that the cascade was
+    checked with; INT8 model files were checked in fp32 arithmetic only.
     Raises CascadeError or BackendError.
     """
     definition = load_cascade(cascade)
     name, why = resolve_backend(backend)
-    chosen = resolve_arithmetic(name, arithmetic, definition.arithmetic)
+    files = _precision(definition, name, arithmetic, precision)
+    if files == "int8" and arithmetic not in {"auto", "fp32"}:
+        raise CascadeError(
+            f"int8 models are not checked with {arithmetic}; leave out --arithmetic or --precision"
+        )
+    wanted = "fp32" if files == "int8" else arithmetic
+    chosen = resolve_arithmetic(name, wanted, definition.arithmetic)
+    how = "as asked" if precision != "auto" else f"checked: {', '.join(definition.precisions)}"
     return ScanSettings(
         cascade=definition,
         backend=name,
-        backend_why=f"{why}, computing in {chosen}",
+        backend_why=f"{why}, {files} models ({how}), computing in {chosen}",
+        precision=files,
         arithmetic=chosen,
         floor=definition.detector.floor,
         gate=definition.detector.floor,
         imgsz=definition.detector.imgsz,
         max_detections=definition.detector.max_detections,
     )
+
+
+def _precision(
+    definition: CascadeDefinition, backend: str, arithmetic: str, precision: str
+) -> str:
+    if precision != "auto":
+        return precision
+    if arithmetic not in {"auto", "fp32"}:  # what was asked for works on the reference only
+        return "fp32"
+    return resolve_precision(backend, definition.precisions)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,150 @@
+"""`forensics export`: trained networks become a cascade folder that a scan takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from forensics.cli.options import GivenTruth, truth_options
+from forensics.cli.output import ScanProgress, stderr, stdout
+from forensics.footage.find import find_inputs
+
+EXAMPLES = """
+\b
+Examples:
+  forensics export --detector RUN/weights/best.pt --classifier FIT --calibration footage/ordinary \\
+    --validation validation/ --truth validation/labels --name handgun --version 1.0.0 --out NEW
+  forensics export --detector handgun --calibration clips/ --no-int8 \\
+    --name mine --version 1.0 --out NEW
+  forensics scan /archive --recursive --cascade NEW --out RUN
+
+INT8 files are set against FP32 on the validation footage. If more decisions flip, or more recall
+is lost, than allowed, the folder is left as OUT.rejected and the exit code is 1.
+"""
+
+
+@click.command("export", epilog=EXAMPLES)
+@click.option("--detector", required=True, help="best.pt, an .onnx file, or a cascade.")
+@click.option("--classifier", help="FIT folder, .onnx file or cascade. Default: that of --base.")
+@click.option(
+    "--base",
+    default="handgun",
+    show_default=True,
+    help="Cascade from which settings are taken that the networks do not say.",
+)
+@click.option(
+    "--calibration",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Footage or pictures to calibrate INT8 with; not those of --validation. Repeatable.",
+)
+@click.option(
+    "--validation",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Footage or pictures that --truth labels. Repeatable.",
+)
+@truth_options(required=False)
+@click.option("--name", required=True, help="Name of the new cascade.")
+@click.option("--version", "version", required=True, help="Its version.")
+@click.option("--licence", default="AGPL-3.0-or-later", show_default=True)
+@click.option("--description", default="", help="One line. Default: the base's.")
+@click.option(
+    "--operating-point",
+    type=(float, float),
+    metavar="D C",
+    help="Detector and classifier threshold. Default: the base's.",
+)
+@click.option("--chosen", default="", help="How the operating point was chosen, for the record.")
+@click.option("--imgsz", type=click.IntRange(32, 4096), help="Detector input size, pixels.")
+@click.option(
+    "--frames",
+    type=click.IntRange(1),
+    default=128,
+    show_default=True,
+    help="Most calibration frames.",
+)
+@click.option("--int8/--no-int8", default=True, show_default=True)
+@click.option("--fp16", is_flag=True, help="Also write float16 graphs (TensorRT); not checked.")
+@click.option(
+    "--max-flips",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Share of decisions within 2 logits of the operating point that may flip.",
+)
+@click.option(
+    "--max-recall-loss",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="Recall at equal false alarms that may be lost, of 1.",
+)
+@click.option("--backend", default="auto", show_default=True, help="Engine of the parity scans.")
+@click.option(
+    "--card-data",
+    type=click.Path(path_type=Path),
+    help="TOML with [[source]] name, licence, counts and [settings], for the card.",
+)
+@click.option("--figures", type=click.Path(path_type=Path), help="JSON of figures, for the card.")
+@click.option("--failures", type=click.Path(path_type=Path), help="Text on known failures.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="New cascade folder.")
+def export_command(given: GivenTruth, out: Path, **options: Any) -> None:
+    """Export trained networks into a cascade folder with FP32 and INT8 files and a card."""
+    from forensics.training.cascade_files import read_card_facts
+    from forensics.training.export import export_cascade
+
+    card = read_card_facts(options["card_data"], options["figures"], options["failures"])
+    truth = given.load() if given.paths else None
+    judged = {"unlabelled": given.unlabelled, "class_map": given.class_map}
+    plan = _plan(out, options | judged)
+    inputs = find_inputs(plan.validation, recursive=True) if plan.int8 and plan.validation else ()
+    total = 2 * sum(file.size_bytes for file in inputs)
+    with ScanProgress(total, 2 * len(inputs)) as progress:
+        cascade, parity = export_cascade(plan, truth, card, progress, _say)
+    console = stdout()
+    console.print(f"cascade {cascade.name} {cascade.version}: {out}", markup=False)
+    for stage in (cascade.detector, cascade.classifier):
+        for kind, reference in {} if stage is None else stage.files.items():
+            size = reference.path.stat().st_size / 1e6
+            console.print(f"  {kind}  {reference.path.name}  {size:.1f} MB", markup=False)
+    if parity is not None:
+        flips, recall = parity.facts["decisions"], parity.facts["recall"]
+        console.print(
+            f"parity of {parity.precision}: {flips['flipped']} of {flips['near']} decisions near "
+            f"the operating point flip; {recall['found']} of {recall['positives']} "
+            f"{recall['level']} found, FP32 {recall['found_reference']}, at "
+            f"{recall['false_alarms']} false alarms"
+        )
+    console.print(f"next: forensics scan FOOTAGE --cascade {out} --out RUN", markup=False)
+
+
+def _say(text: str) -> None:
+    stderr().print(text, markup=False)
+
+
+def _plan(out: Path, options: dict[str, Any]) -> Any:
+    from forensics.cascade.definition import bundled_cascades, load_cascade
+    from forensics.training.export import ExportPlan
+    from forensics.training.parity import Limits
+
+    def network(name: str | None) -> Path | None:
+        if name is None:
+            return None
+        return load_cascade(name).folder if name in bundled_cascades() else Path(name)
+
+    shared = ("base", "name", "version", "licence", "description", "operating_point", "chosen")
+    more = ("imgsz", "frames", "int8", "fp16", "backend", "calibration", "validation")
+    rules = ("unlabelled", "class_map")
+    detector = network(options["detector"])
+    assert detector is not None
+    return ExportPlan(
+        detector=detector,
+        classifier=network(options["classifier"]),
+        out=out,
+        limits=Limits(options["max_flips"], options["max_recall_loss"]),
+        **{name: options[name] for name in (*shared, *more, *rules)},
+    )
