@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from forensics.backends import Model, open_engine, resolve_backend
-from forensics.boxes import Letterbox
 from forensics.cascade.crops import cut_crops
 from forensics.cascade.definition import ClassifierSpec, DetectorSpec
 from forensics.cascade.detector import Detector
@@ -16,6 +15,7 @@ from forensics.errors import TrainingError
 from forensics.footage.find import find_inputs
 from forensics.footage.protocol import DecodeRequest, Sampling
 from forensics.footage.reader import DEFAULT_MAX_PIXELS, FrameReader
+from forensics.tiling import WHOLE
 from forensics.types import Frame, ImageArray, InputFile
 
 STEP_S = 0.5
@@ -25,7 +25,7 @@ CROP_FLOOR = 0.01  # look-alikes that score low are crops the classifier must ju
 
 def views(paths: Sequence[Path], imgsz: int, limit: int) -> ImageArray:
     """Letterboxed frames, uint8 (n, imgsz, imgsz, 3), at most `limit`, evenly over the files."""
-    found = [frame.view.copy() for frame in _frames(paths, imgsz, limit)]
+    found = [frame.views[0].copy() for frame in _frames(paths, imgsz, limit)]
     if not found:
         raise TrainingError("no frame of the calibration footage could be decoded; give other")
     return np.stack(found)
@@ -40,8 +40,8 @@ def crops(
     cut: list[ImageArray] = []
     count = 0
     for frame in _frames(paths, spec.imgsz, limit):
-        box = Letterbox(frame.width, frame.height, spec.imgsz)
-        found = network.boxes(network.infer(frame.view[None]), [box])[0]
+        seen = WHOLE.views(frame.width, frame.height, spec.imgsz)
+        found = network.boxes(network.infer(frame.views), [seen])[0]
         cut.append(cut_crops(frame.rgb(), found.xyxy[:CROPS_PER_FRAME], second))
         count += len(cut[-1])
     if not count:

@@ -158,15 +158,16 @@ def _turned(item: CutOut, rng: np.random.Generator) -> CutOut:
     height = float(np.exp(rng.uniform(*np.log(PASTE_HEIGHT_PX))))
     gain = height / rgb.shape[0]
     gain = min(gain, 2.2 * PASTE_HEIGHT_PX[1] / rgb.shape[1])
-    small = [
-        cv2.resize(
-            np.ascontiguousarray(plane),
-            (max(3, round(rgb.shape[1] * gain)), max(3, round(rgb.shape[0] * gain))),
-            interpolation=cv2.INTER_AREA if gain < 1 else cv2.INTER_LINEAR,
-        )
-        for plane in (rgb, alpha)
-    ]
-    return _rotated(small[0], small[1], float(rng.uniform(-22, 22)), item.class_id)
+    size = max(3, round(rgb.shape[1] * gain)), max(3, round(rgb.shape[0] * gain))
+    how = cv2.INTER_AREA if gain < 1 else cv2.INTER_LINEAR
+    picture = cv2.resize(np.ascontiguousarray(rgb), size, interpolation=how)
+    mask = cv2.resize(np.ascontiguousarray(alpha), size, interpolation=how)
+    return _rotated(
+        np.asarray(picture, np.uint8),
+        np.asarray(mask, np.float32),
+        float(rng.uniform(-22, 22)),
+        item.class_id,
+    )
 
 
 def _rotated(
@@ -177,8 +178,10 @@ def _rotated(
     cosine, sine = abs(matrix[0, 0]), abs(matrix[0, 1])
     size = (int(height * sine + width * cosine) + 1, int(height * cosine + width * sine) + 1)
     matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
-    turned = cv2.warpAffine(rgb, matrix, size, borderMode=cv2.BORDER_REPLICATE)
-    mask = cv2.warpAffine(alpha, matrix, size)
+    turned = np.asarray(
+        cv2.warpAffine(rgb, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
+    mask = np.asarray(cv2.warpAffine(alpha, matrix, size), np.float32)
     rows, columns = (np.flatnonzero((mask > 0.3).any(axis=axis)) for axis in (1, 0))
     if not len(rows) or not len(columns):
         return CutOut(turned, mask, class_id)

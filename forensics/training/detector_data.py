@@ -8,7 +8,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -39,7 +39,7 @@ FEWEST = 20
 LONGEST_SIDE = 1280
 PASTED_PER_SCENE = (1, 5)
 DECOY_SHARE = 0.45
-Tell = Callable[[str, int, int], None]
+Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,16 @@ class Prepared:
     pictures: dict[str, int]
     boxes: dict[str, int]
     left_out: int
+    config_sha256: str
+
+    def lines(self) -> list[str]:
+        """What a person wants to know of it, a line each."""
+        listed = [f"{self.folder}: training pictures"]
+        listed += [f"  {kind}: {n} pictures" for kind, n in self.pictures.items()]
+        listed += [f"  {name}: {n} boxes" for name, n in self.boxes.items()]
+        if self.left_out:
+            listed.append(f"  {self.left_out} left out or noted: see problems.csv there")
+        return listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +72,37 @@ def prepare_detector_data(config: DataConfig, out: Path, tell: Tell) -> Prepared
     """Write YOLO training data to `out`: images/, labels/, data.yaml, problems.csv, manifest.json.
 
     The same config and sources give the same bytes. Near-duplicates are all in one split. `tell`
-    is called with (step, done, total). Raises TrainingError when too little is left to train on.
+    is called with (done, total). Raises TrainingError when too little is left to train on.
     """
     problems = Problems()
-    split = _split(list(read_samples(config, problems)), config, problems, tell)
+    split = _split(list(read_samples(config, problems)), config, problems)
     _check_enough(split, config, problems)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    writer = _Writer(partial, config.classes)
+    total = len(split.train) + len(split.val) + sum(_grids(config).values()) + _pastes(config)
+    writer = _Writer(partial, config.classes, lambda done: tell(min(done, total), total))
     for sample in split.val:
         writer.add("val", "whole", _load(sample))
-    _write_train(writer, config, split.train, list(_footage(config, problems)), tell)
-    prepared = writer.finish(out, problems)
+    _write_train(writer, config, split.train, list(_footage(config, problems)))
+    prepared = writer.finish(out, config, problems)
     shutil.rmtree(out, ignore_errors=True)
     partial.replace(out)
     return prepared
 
 
-def _split(
-    samples: Sequence[Sample], config: DataConfig, problems: Problems, tell: Tell
-) -> _Split:
+def _grids(config: DataConfig) -> dict[int, int]:
+    """Cells per side -> how many such grids."""
+    return {int(k): int(count) for k, count in config.compose.get("grids", {}).items()}
+
+
+def _pastes(config: DataConfig) -> int:
+    return int(config.compose.get("pastes", 0))
+
+
+def _split(samples: Sequence[Sample], config: DataConfig, problems: Problems) -> _Split:
     """Leave unreadable pictures out; draw the rest by groups of near-duplicates."""
     readable, hashes = [], []
-    for number, sample in enumerate(samples):
-        tell("reading pictures", number, len(samples))
+    for sample in samples:
         try:
             hashes.append(difference_hash(read_picture(sample.path)))
             readable.append(sample)
@@ -149,23 +166,20 @@ def _write_train(
     config: DataConfig,
     samples: Sequence[Sample],
     frames: Sequence[ImageArray],
-    tell: Tell,
 ) -> None:
     rng = np.random.default_rng(config.seed)
-    for number, sample in enumerate(samples):
-        tell("whole pictures", number, len(samples))
+    for sample in samples:
         if _draw(f"{config.seed}:whole:{sample.path.name}") < sample.source.whole:
             writer.add("train", "whole", _look(sample, rng))
     for rgb in frames:
         writer.add("train", "footage", _empty(rgb))
-    for k, count in sorted(config.compose.get("grids", {}).items()):
-        for number in range(count):
-            tell(f"grids of {k} x {k}", number, count)
-            drawn = rng.integers(0, len(samples), int(k) ** 2)
+    for k, count in sorted(_grids(config).items()):
+        for _ in range(count):
+            drawn = rng.integers(0, len(samples), k**2)
             cells = [_look(samples[place], rng) for place in drawn]
             writer.add("train", f"grid {k}x{k}", compose.grid(cells, rng))
     if frames:
-        _write_pastes(writer, config, samples, frames, rng, tell)
+        _write_pastes(writer, _pastes(config), samples, frames, rng)
 
 
 def _look(sample: Sample, rng: np.random.Generator) -> Labelled:
@@ -178,17 +192,14 @@ def _empty(rgb: ImageArray) -> Labelled:
 
 def _write_pastes(
     writer: _Writer,
-    config: DataConfig,
+    count: int,
     samples: Sequence[Sample],
     frames: Sequence[ImageArray],
     rng: np.random.Generator,
-    tell: Tell,
 ) -> None:
     targets = [sample for sample in samples if len(sample.xyxy)]
     decoys = [sample for sample in samples if len(sample.decoy_xyxy)]
-    count = int(config.compose.get("pastes", 0))
-    for number in range(count):
-        tell("pasted objects", number, count)
+    for _ in range(count):
         scene = compose.fit(
             _empty(frames[int(rng.integers(len(frames)))]), compose.SIDE, compose.SIDE
         )
@@ -212,8 +223,9 @@ def _object(sample: Sample, rng: np.random.Generator, *, decoy: bool) -> CutOut 
 class _Writer:
     """Writes numbered pictures with their YOLO labels, and counts them."""
 
-    def __init__(self, folder: Path, classes: Sequence[str]) -> None:
+    def __init__(self, folder: Path, classes: Sequence[str], tell: Callable[[int], None]) -> None:
         self._folder = folder
+        self._tell = tell
         self._classes = tuple(classes)
         self._pictures: Counter[str] = Counter()
         self._boxes: Counter[str] = Counter()
@@ -224,6 +236,7 @@ class _Writer:
 
     def add(self, split: str, kind: str, picture: Labelled) -> None:
         self._number += 1
+        self._tell(self._number)
         self._pictures[f"{split} {kind}"] += 1
         name = f"{self._number:06d}-{kind.replace(' ', '-')}"
         height, width = picture.rgb.shape[:2]
@@ -240,7 +253,7 @@ class _Writer:
             )
         (self._folder / "labels" / split / f"{name}.txt").write_text("".join(lines))
 
-    def finish(self, out: Path, problems: Problems) -> Prepared:
+    def finish(self, out: Path, config: DataConfig, problems: Problems) -> Prepared:
         """Write what describes the data; its paths are those of its final place `out`."""
         names = "".join(f"  {n}: {json.dumps(name)}\n" for n, name in enumerate(self._classes))
         where = json.dumps(str(out.absolute()))
@@ -251,6 +264,20 @@ class _Writer:
             rows = csv.writer(stream)
             rows.writerow(["where", "what"])
             rows.writerows((item.where, item.what) for item in problems.items)
-        counted = {"pictures": dict(self._pictures), "boxes": dict(self._boxes)}
+        prepared = Prepared(
+            out, dict(self._pictures), dict(self._boxes), len(problems.items), config.sha256
+        )
+        counted = {key: value for key, value in asdict(prepared).items() if key != "folder"}
         (self._folder / MANIFEST).write_text(json.dumps(counted, indent=1) + "\n")
-        return Prepared(out, counted["pictures"], counted["boxes"], len(problems.items))
+        return prepared
+
+
+def prepared_before(folder: Path) -> Prepared | None:
+    """What `prepare_detector_data` wrote to `folder` earlier; None where it wrote nothing."""
+    try:
+        table = json.loads((folder / MANIFEST).read_bytes())
+        return Prepared(folder, **table)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(f"{folder / MANIFEST} is broken ({error}); remove {folder}") from error

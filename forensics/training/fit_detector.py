@@ -6,7 +6,6 @@ weights that you trust.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,14 +32,13 @@ RECIPE: dict[str, Any] = {
     "box": 6.0,
     "cls": 0.7,
 }
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorSettings:
     """How to train. `imgsz` pixels; `multi_scale` is the share by which batches vary about it."""
 
-    epochs: int
+    epochs: int = 10
     imgsz: int = 640
     multi_scale: float = 0.0
     batch: int = 16
@@ -66,16 +64,20 @@ def train_detector(
     """Train on the `data.yaml` at `data`, from `weights`, into the folder `out`.
 
     Where `out` holds an unfinished training it goes on after its last whole epoch. Raises
-    TrainingError when the weights cannot be used, or the training there is finished already.
+    TrainingError when the weights or the settings cannot be used.
     """
-    trainer = _trainer(data, weights, out, settings)
-    trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(settings.threads))
-    trainer.add_callback("on_train_start", _channels_last)
-    trainer.add_callback("on_train_start", _half_work)
     try:
+        trainer = _trainer(data, weights, out, settings)
+        trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(settings.threads))
+        trainer.add_callback("on_train_start", _channels_last)
+        trainer.add_callback("on_train_start", _half_work)
         trainer.train()
-    except (RuntimeError, FileNotFoundError, ValueError, AssertionError) as error:
-        raise TrainingError(f"training stopped: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # ultralytics, and unpickling weights, raise all sorts
+        first = (str(error).splitlines() or [""])[0]
+        raise TrainingError(
+            f"training stopped: {type(error).__name__}: {first}; check --weights {weights} and the "
+            "settings, then run the same command again"
+        ) from error
     metrics = {key: float(value) for key, value in trainer.metrics.items()}
     return TrainedDetector(out / BEST, int(trainer.epoch) + 1, metrics)
 

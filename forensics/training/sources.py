@@ -6,6 +6,7 @@ Every sample that cannot be used is listed with its file and line and left out.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -82,6 +83,7 @@ class DataConfig:
     val_share: float
     compose: dict[str, Any]
     train: dict[str, Any]
+    sha256: str
 
 
 @dataclass(slots=True)
@@ -97,7 +99,8 @@ class Problems:
 def load_config(path: Path, root: Path) -> DataConfig:
     """Read a data set config; its paths are relative to `root`. Raises TrainingError."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = path.read_bytes()
+        table = tomllib.loads(raw.decode())
     except OSError as error:
         raise TrainingError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -118,6 +121,7 @@ def load_config(path: Path, root: Path) -> DataConfig:
         val_share=float(table.get("val_share", 0.05)),
         compose=dict(table.get("compose", {})),
         train=dict(table.get("train", {})),
+        sha256=hashlib.sha256(raw).hexdigest(),
     )
 
 
