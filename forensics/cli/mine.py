@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from forensics.training.publish import Mined, MineSettings
 
 SHOWN_PROBLEMS = 10
-EXAMPLES = r"""
+EXAMPLES = """
 \b
 Examples:
   forensics mine /archive --recursive --truth spans.csv --out crops
