@@ -21,7 +21,7 @@ BEST = Path("weights") / "best.pt"
 # far), no vertical flip, boxes weighted a little less than being found.
 RECIPE: dict[str, Any] = {
     "optimizer": "AdamW",
-    "lr0": 0.001,
+    "lr0": 0.0003,
     "lrf": 0.05,
     "warmup_epochs": 0.3,
     "cos_lr": True,
