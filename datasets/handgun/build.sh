@@ -88,9 +88,11 @@ forensics train classifier "$WORK"/crops-{weapons,pistols,handheld,footage,objec
   --out "$WORK/classifier"
 
 # 5. The cascade: FP32 and INT8, parity on the validation list, card.
-forensics export --detector "$WORK/detector/weights/best.pt" --classifier "$WORK/classifier" \
-  --calibration "$WORK/clips" --calibration "$WORK/weapons/images" \
-  --validation "$WORK/validation/images" --truth "$WORK/validation/labels" \
-  --class-map 1=gun --class-map 0= \
-  --card-data "$HERE/sources.toml" \
-  --name handgun --version "$VERSION" --out "$WORK/handgun"
+if [ ! -d "$WORK/handgun" ]; then
+  forensics export --detector "$WORK/detector/weights/best.pt" --classifier "$WORK/classifier" \
+    --calibration "$WORK/clips" --calibration "$WORK/weapons/images" \
+    --validation "$WORK/validation/images" --truth "$WORK/validation/labels" \
+    --class-map 1=gun --class-map 0= \
+    --card-data "$HERE/sources.toml" \
+    --name handgun --version "$VERSION" --out "$WORK/handgun"
+fi
