@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-run
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench sample clean help
+.PHONY: demo test lint bench models clean help
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -17,18 +17,18 @@ $(VENV)/core: setup.cfg constraints.txt
 	@touch $@
 
 $(VENV)/test: $(VENV)/core
-	$(PIP) install --constraint constraints.txt --editable '.[test]'
+	$(PIP) install --constraint constraints.txt --editable '.[test,train]'
 	@touch $@
 
 $(VENV)/bench: $(VENV)/core
-	$(PIP) install --editable '.[bench]'
+	$(PIP) install --constraint constraints.txt --editable '.[train,bench]'
 	@touch $@
 
 ## make demo    install, scan the bundled sample, evaluate, write the report
 demo: $(VENV)/core
 	$(BIN)/forensics demo --out $(OUT)
 
-## make test    install, lint, run every test
+## make test    install, lint, run every test (with PyTorch: about 6 GB)
 test: lint
 	$(BIN)/python -m pytest
 
@@ -38,9 +38,13 @@ lint: $(VENV)/test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-## make bench   measure against ceilings and peers (installs PyTorch, several GB)
+## make bench   measure against ceilings and peers (with PyTorch: about 6 GB)
 bench: $(VENV)/bench
 	$(BIN)/python -m bench
+
+## make models  train and export the bundled cascade again (hours; needs FORENSICS_DATA and MODELS)
+models: $(VENV)/test
+	PATH="$(abspath $(BIN)):$$PATH" datasets/handgun/build.sh
 
 clean:
 	rm -rf $(VENV) demo-run build *.egg-info

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from forensics.cli.options import class_map
 from forensics.cli.output import stderr, stdout
-from forensics.cli.training import show_calibration
+from forensics.cli.training import crop_class_map, show_calibration, threads_option
 
 EXAMPLES = """
 \b
@@ -24,17 +22,8 @@ Uses the validation crops of CROPS: take footage that the classifier was not tra
 @click.command("calibrate", epilog=EXAMPLES)
 @click.argument("fit", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("crops", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--class-map",
-    "mapped",
-    multiple=True,
-    callback=class_map,
-    metavar="OLD=NEW",
-    help="Take crops labelled OLD as NEW; nothing after = leaves them out. Repeatable.",
-)
-@click.option(
-    "--threads", type=click.IntRange(1), default=os.cpu_count() or 1, help="Default: all cores."
-)
+@crop_class_map("Take crops labelled OLD as NEW; nothing after = leaves them out.")
+@threads_option
 def calibrate_command(
     fit: Path, crops: tuple[Path, ...], mapped: dict[str, str], threads: int
 ) -> None:

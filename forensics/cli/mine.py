@@ -130,6 +130,7 @@ def _scan(paths: tuple[Path, ...], folder: Path, options: dict[str, Any]) -> Run
     inputs = find_inputs(paths, recursive=recursive, camera=camera)
     wanted = ("backend", "imgsz", "floor", "frame_sample", "time_sample", "threads")
     fixed: dict[str, Any] = {"precision": "fp32", "arithmetic": "auto", "gate": None}
+    fixed |= {"tiles": None, "tile_overlap": None}
     fixed |= {"max_det": None, "detector_only": True, "batch": DEFAULT_BATCH}
     fixed |= {"tiles": None, "tile_overlap": None}
     cascade = {"cascade": options["cascade"] or "handgun"}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from forensics.cli.options import class_map
-from forensics.cli.output import stderr, stdout
-from forensics.cli.training import EpochProgress, cutting, of, show_calibration, with_options
+from forensics.cli.output import counting, stderr, stdout
+from forensics.cli.training import (
+    MACHINE_OPTIONS,
+    EpochProgress,
+    crop_class_map,
+    of,
+    show_calibration,
+    with_options,
+)
 
 EXAMPLES = """
 \b
@@ -36,18 +41,7 @@ OPTIONS = [
         show_default=True,
         help="Epochs in which only the last layer learns.",
     ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
-    click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True),
-    click.option(
-        "--precision",
-        type=click.Choice(["auto", "fp32", "bf16"]),
-        default="auto",
-        show_default=True,
-        help="Arithmetic of training steps.",
-    ),
-    click.option(
-        "--threads", type=click.IntRange(1), default=os.cpu_count() or 1, help="Default: all cores."
-    ),
+    *MACHINE_OPTIONS,
 ]
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -66,14 +60,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     help="CSV: path, frame_index, detection_index, label.",
 )
 @click.option("--out", required=True, type=FOLDER, metavar="FIT2")
-@click.option(
-    "--class-map",
-    "mapped",
-    multiple=True,
-    callback=class_map,
-    metavar="OLD=NEW",
-    help="As FIT was trained with. Repeatable.",
-)
+@crop_class_map("As FIT was trained with.")
 @with_options(OPTIONS)
 def retrain_command(cascade: str, run_folder: Path, out: Path, **options: Any) -> None:
     """Add reviewed detections of a run to FIT's training crops, train on, and compare.
@@ -95,7 +82,7 @@ def retrain_command(cascade: str, run_folder: Path, out: Path, **options: Any) -
         class_map=options.pop("mapped"),
     )
     settings = TrainSettings(**options, patience=options["epochs"])
-    with cutting() as cut, EpochProgress() as watch:
+    with counting("cutting crops") as cut, EpochProgress() as watch:
         done = retrain(asked, settings, watch, cut)
     for problem in done.problems:
         stderr().print(f"{problem.where}: {problem.what}", markup=False)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from forensics.cli.options import class_map
 from forensics.cli.output import stderr
-from forensics.cli.training import EpochProgress, show_fit, with_options
+from forensics.cli.training import (
+    MACHINE_OPTIONS,
+    EpochProgress,
+    crop_class_map,
+    show_fit,
+    with_options,
+)
 
 EXAMPLES = """
 \b
@@ -70,18 +74,7 @@ OPTIONS = [
         show_default=True,
         help="Decay of a running average of the weights, kept instead of them; 0: none.",
     ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
-    click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True),
-    click.option(
-        "--precision",
-        type=click.Choice(["auto", "fp32", "bf16"]),
-        default="auto",
-        show_default=True,
-        help="Arithmetic of training steps; validation is always fp32.",
-    ),
-    click.option(
-        "--threads", type=click.IntRange(1), default=os.cpu_count() or 1, help="Default: all cores."
-    ),
+    *MACHINE_OPTIONS,
     click.option(
         "--colour",
         type=click.Choice(["rgb", "grey"]),
@@ -105,14 +98,7 @@ OPTIONS = [
     metavar="CLASS",
     help="What the cascade looks for. Repeatable.",
 )
-@click.option(
-    "--class-map",
-    "mapped",
-    multiple=True,
-    callback=class_map,
-    metavar="OLD=NEW",
-    help="Train crops labelled OLD as NEW; nothing after = leaves them out. Repeatable.",
-)
+@crop_class_map("Train crops labelled OLD as NEW; nothing after = leaves them out.")
 @click.option(
     "--min-crops",
     type=click.IntRange(1),

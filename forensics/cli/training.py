@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from forensics.cli.options import class_map
 from forensics.cli.output import stderr, stdout
 
 if TYPE_CHECKING:  # importing it would load a training framework
     from forensics.training.classifier_model import FitMeta
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), default=os.cpu_count() or 1, help="Default: all cores."
+)
+# How a training run computes.
+MACHINE_OPTIONS = [
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16"]),
+        default="auto",
+        show_default=True,
+        help="Arithmetic of training steps; validation is always fp32.",
+    ),
+    threads_option,
+]
+
+
+def crop_class_map(what: str) -> Callable[[Command], Command]:
+    """`--class-map OLD=NEW` of crop labels, given to the command as `mapped`."""
+    return click.option(
+        "--class-map",
+        "mapped",
+        multiple=True,
+        callback=class_map,
+        metavar="OLD=NEW",
+        help=f"{what} Repeatable.",
+    )
 
 
 def with_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command], Command]:
@@ -74,19 +104,6 @@ class EpochProgress:
             f"{share(row['val_mean_recall'])}, {row['seconds']:.0f} s"
         )
         self._console.print(text + (" (best)" if row["kept"] else ""))
-
-
-@contextmanager
-def cutting() -> Iterator[Callable[[int, int], None]]:
-    """A bar while crops are cut; gives the function to call with (done, total)."""
-    console = stderr()
-    bar = Progress(
-        TextColumn("cutting crops"), BarColumn(), console=console, transient=True,
-        disable=not console.is_terminal,
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task("crops", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def show_fit(meta: FitMeta, out: Path) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load
 from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.decomposition import PCA
 
 from forensics.errors import TrainingError
 from forensics.training.backbone import LITE0_MEAN, LITE0_STD, embed, load_imagenet_lite0
+from forensics.training.classifier_model import load_fit
 from forensics.training.crops import CropSet
 from forensics.types import FloatArray
 
@@ -58,18 +55,9 @@ def open_backbone(fit: Path | None) -> Backbone:
     """The ImageNet network, or the one of a FIT folder. Raises TrainingError."""
     if fit is None:
         return Backbone("tf_efficientnet_lite0 (ImageNet)", load_imagenet_lite0())
-    try:
-        meta = json.loads((fit / "classifier.json").read_bytes())
-        name = str(meta.get("model") or meta.get("name"))
-        model = timm.create_model(name, pretrained=False, num_classes=len(meta["classes"]))
-        model.load_state_dict(load((fit / "classifier.safetensors").read_bytes()), strict=True)
-        mean, std = tuple(meta["mean"]), tuple(meta["std"])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        text = str(error).splitlines()[0]
-        raise TrainingError(
-            f"{fit} is no fitted classifier ({text}); correct --classifier"
-        ) from error
-    return Backbone(f"{name} ({fit.name})", model.eval(), mean, std, meta["colour"] == "grey")
+    model, meta = load_fit(fit)
+    name = f"{meta.model} ({fit.name})"
+    return Backbone(name, model, meta.mean, meta.std, meta.colour == "grey")
 
 
 def cluster(

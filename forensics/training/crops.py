@@ -34,6 +34,7 @@ from forensics.truth.base import Problem
 from forensics.types import ImageArray
 
 SCHEMA_VERSION = 1
+BOX = ("x_min", "y_min", "x_max", "y_max")
 MANIFEST, TABLE, PROBLEMS = "crops.json", "crops.parquet", "problems.csv"
 SCHEMA = pa.schema(
     [
@@ -213,6 +214,12 @@ def count_labels(table: pa.Table) -> dict[str, dict[str, int]]:
     for (split, label), count in sorted(Counter(pairs).items()):
         found.setdefault(split, {})[label] = count
     return found
+
+
+def crop_id(source: str, frame_index: int, xyxy: Sequence[float]) -> str:
+    """What a crop is called: 16 hexadecimal digits that say which box on which frame it shows."""
+    text = "|".join([source, str(frame_index), *map(repr, xyxy)])
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def picture_path(crop_id: str, split: str, label: str) -> str:

@@ -22,8 +22,9 @@ from forensics.evaluation.log import Ints, Log
 from forensics.footage.grab import grab_frames, grab_stills
 from forensics.runlog.places import Places
 from forensics.training.candidates import FALSE_ALARM, KINDS, Candidates
-from forensics.training.crops import CropRule, encode_picture, picture_path
+from forensics.training.crops import BOX, CropRule, crop_id, encode_picture, picture_path
 from forensics.training.neighbours import Kept, difference_hash, to_hex
+from forensics.training.pictures import NEAR_BITS
 from forensics.truth.base import Problem
 from forensics.types import FloatArray, ImageArray
 
@@ -41,7 +42,7 @@ class Limits:
 
     per_source: int | None = None
     false_alarms_per_source: int | None = None
-    duplicate_bits: int = 24
+    duplicate_bits: int = NEAR_BITS
     seed: int = 0
 
     def of(self, kind: int) -> int | None:
@@ -82,16 +83,14 @@ class Cutter:
             self._write(crop, known | _box(box, square) | {"dhash": to_hex(picture[None])[0]})
 
     def _write(self, crop: ImageArray, row: Row) -> None:
-        box = "|".join(repr(row[name]) for name in ("x_min", "y_min", "x_max", "y_max"))
-        name = f"{row['source']}|{row['frame_index']}|{box}"
-        crop_id = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:16]
-        file = picture_path(crop_id, row["split"], row["label"])
+        name = crop_id(row["source"], row["frame_index"], [row[side] for side in BOX])
+        file = picture_path(name, row["split"], row["label"])
         data = encode_picture(crop)
         path = self.folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         sha256 = hashlib.sha256(data).hexdigest()
-        row |= {"crop_id": crop_id, "file": file, "sha256": sha256, "cluster": None}
+        row |= {"crop_id": name, "file": file, "sha256": sha256, "cluster": None}
         self._source.append((row, KINDS.index(row["kind"])))
 
     def end_source(self) -> None:
@@ -125,8 +124,7 @@ def spread(scores: Sequence[float | None], limit: int, seed: int) -> Ints:
 
 
 def _box(box: FloatArray, square: Ints) -> Row:
-    names = ("x_min", "y_min", "x_max", "y_max")
-    values: Row = {name: float(value) for name, value in zip(names, box, strict=True)}
+    values: Row = {name: float(value) for name, value in zip(BOX, box, strict=True)}
     return values | {"side_px": int(square[2] - square[0])}
 
 

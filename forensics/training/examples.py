@@ -18,20 +18,21 @@ from typing import Any
 import numpy as np
 
 from forensics.errors import TrainingError
-from forensics.training.crops import CropRule, open_crops
+from forensics.training.candidates import OTHER
+from forensics.training.crops import BOX, CropRule, open_crops
+from forensics.training.neighbours import from_hex, near_any
+from forensics.training.pictures import NEAR_BITS
+from forensics.training.splits import TRAIN, VAL
 from forensics.truth.base import Problem
 
-TRAIN, VAL = "train", "val"
-OTHER = "other"
 MIN_PER_CLASS = 8
-BOX = ("x_min", "y_min", "x_max", "y_max")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """One crop: a picture of imgsz x imgsz, and what is on it.
 
-    `spot` says which box on which frame of which footage it shows.
+    `spot` says which box on which frame of which footage it shows; `folder` is its data set's.
     """
 
     path: Path
@@ -42,6 +43,8 @@ class Example:
     source: str
     spot: tuple[Any, ...]
     side_px: int
+    folder: Path
+    dhash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def gather(
     """
     found, rule, problems, sources = _read(folders)
     found = _renamed(found, dict(class_map or {}))
-    found = _distinct(found, problems)
+    found = _apart(_distinct(found, problems), problems)
     labels = {e.label for e in found}
     if strangers := [name for name in targets if name not in labels]:
         raise TrainingError(
@@ -153,6 +156,8 @@ def _example(folder: Path, row: Mapping[str, Any]) -> Example:
         source=row["source"],
         spot=tuple(row[key] for key in ("source", "frame_index", *BOX)),
         side_px=int(row["side_px"]),
+        folder=folder,
+        dhash=row["dhash"],
     )
 
 
@@ -184,6 +189,23 @@ def _distinct(examples: list[Example], problems: list[Problem]) -> list[Example]
         else:
             kept[example.spot] = example
     return list(kept.values())
+
+
+def _apart(examples: list[Example], problems: list[Problem]) -> list[Example]:
+    """No training crop that nearly equals a validation crop of another data set.
+
+    Inside a data set `mine` has seen to that, as it was told.
+    """
+    val = [e for e in examples if e.split == VAL]
+    near: set[int] = set()
+    for folder in dict.fromkeys(e.folder for e in examples):
+        own = [n for n, e in enumerate(examples) if e.split == TRAIN and e.folder == folder]
+        others = [e.dhash for e in val if e.folder != folder]
+        found = near_any(from_hex([examples[n].dhash for n in own]), from_hex(others), NEAR_BITS)
+        near |= {own[place] for place in np.flatnonzero(found)}
+    for n in sorted(near):
+        problems.append(_problem(examples[n], "nearly equals a validation crop"))
+    return [e for n, e in enumerate(examples) if n not in near]
 
 
 def _problem(example: Example, what: str) -> Problem:

@@ -25,19 +25,22 @@ from forensics.footage.grab import grab_frames
 from forensics.runlog.places import Places
 from forensics.runlog.reader import RunTables
 from forensics.runlog.writer import write_bytes
+from forensics.training.candidates import OTHER
 from forensics.training.classifier_model import FitMeta
 from forensics.training.crops import (
+    BOX,
     PROBLEMS,
     SCHEMA,
     SCHEMA_VERSION,
     CropRule,
+    crop_id,
     encode_picture,
     picture_path,
     write_crops,
     write_problems,
 )
-from forensics.training.examples import BOX, OTHER, TRAIN
 from forensics.training.neighbours import difference_hash, to_hex
+from forensics.training.splits import TRAIN
 from forensics.truth.base import Problem
 from forensics.types import ImageArray
 
@@ -204,17 +207,16 @@ def _cut(review: Review, rgb: ImageArray, meta: FitMeta) -> tuple[dict[str, Any]
     square = square_crop(xyxy, rule.padding, rule.min_side)[0]
     crop = cut_crops(rgb, xyxy, rule.spec())[0]
     data = encode_picture(crop)
-    text = "|".join([row["path"], str(row["frame_index"]), *map(repr, review.xyxy)])
-    crop_id = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    name = crop_id(row["path"], row["frame_index"], review.xyxy)
     kind = "target" if label in meta.targets else "false_alarm" if label == OTHER else "confuser"
     return {
-        "crop_id": crop_id,
-        "file": picture_path(crop_id, TRAIN, label),
+        "crop_id": name,
+        "file": picture_path(name, TRAIN, label),
         "source": row["path"],
         "group": row["camera_id"] or row["path"],
         "frame_index": row["frame_index"],
         "time_s": row["time_s"],
-        **{name: row[name] for name in BOX},
+        **{side: row[side] for side in BOX},
         "detector_score": row["detector_score"],
         "kind": kind,
         "label": label,

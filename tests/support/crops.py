@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from forensics.training import crops as crop_sets
-from forensics.training.examples import BOX
+from forensics.training.crops import BOX
+from forensics.training.neighbours import difference_hash, to_hex
 from forensics.types import ImageArray
 
 RULE = {"imgsz": 64, "padding": 1.4, "min_side": 24}
@@ -67,7 +68,10 @@ def write_table(
 ) -> Path:
     """Write table and manifest of pictures that are there."""
     for one in rows:
-        one["sha256"] = hashlib.sha256((folder / one["file"]).read_bytes()).hexdigest()
+        data = (folder / one["file"]).read_bytes()
+        one["sha256"] = hashlib.sha256(data).hexdigest()
+        rgb = crop_sets.decode_picture(data)
+        one["dhash"] = None if rgb is None else to_hex(difference_hash(rgb)[None])[0]
     manifest = {"schema": 1, "rule": dict(rule), "targets": ["gun"]}
     crop_sets.write_crops(folder, manifest, pa.Table.from_pylist(rows, schema=crop_sets.SCHEMA))
     return folder

@@ -12,9 +12,19 @@ import pytest
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 pytest.importorskip("sklearn", reason="the extra `train` is not installed")
 
+import torch
+
 from forensics.cli.main import run as command
 from forensics.errors import TrainingError
-from forensics.training.cluster import cluster
+from forensics.training.backbone import embed
+from forensics.training.classifier_model import (
+    FitMeta,
+    create_classifier,
+    load_fit,
+    save_weights,
+    write_meta,
+)
+from forensics.training.cluster import cluster, open_backbone
 from forensics.training.crops import open_crops
 from forensics.training.group import clusters_of, name_clusters, read_names, set_clusters
 from forensics.training.publish import Mined
@@ -60,6 +70,39 @@ def test_clear_clusters_are_found_and_numbered_by_size(clusters: int | None) -> 
     found = cluster(features.astype(np.float32), clusters=clusters, least=5, seed=0)
     sure = found >= 0
     assert sure.mean() > 0.9 and np.array_equal(found[sure], wanted[sure])
+
+
+def small_fit(folder: Path, colour: str) -> Path:
+    """An untrained network in a FIT folder."""
+    torch.manual_seed(0)
+    model = create_classifier("test_efficientnet", 2)
+    save_weights(folder, model.state_dict())
+    half = (0.5, 0.5, 0.5)
+    classes = ("gun", "other")
+    meta = FitMeta("test_efficientnet", classes, classes[:1], 64, 1.4, 24, colour, half, half)
+    write_meta(folder, meta)
+    return folder
+
+
+def test_a_fitted_classifier_sees_for_the_clusters(mined: Mined, tmp_path: Path) -> None:
+    """Its features are those of its backbone on pictures made as it was trained."""
+    fits = {colour: small_fit(tmp_path / colour, colour) for colour in ("rgb", "grey")}
+    pictures = mined.crops.pictures([0, 1, 2])
+    as_grey = (pictures @ np.array([0.299, 0.587, 0.114])).round()
+    shown = {"rgb": pictures, "grey": np.repeat(as_grey[..., None], 3, axis=3)}
+    model, _ = load_fit(fits["rgb"])
+    for colour, fit in fits.items():
+        backbone = open_backbone(fit)
+        assert backbone.name == f"test_efficientnet ({colour})"
+        expected = embed(model, shown[colour].astype(np.uint8), mean=(0.5,) * 3, std=(0.5,) * 3)
+        expected = expected / np.linalg.norm(expected, axis=1)[:, None]
+        found = backbone.features(mined.crops, [0, 1, 2], None)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    with pytest.raises(TrainingError, match="classifier.json"):
+        open_backbone(tmp_path)
+    (fits["rgb"] / "classifier.safetensors").write_bytes(b"broken")
+    with pytest.raises(TrainingError, match="not a sound safetensors file"):
+        open_backbone(fits["rgb"])
 
 
 def test_naming_moves_pictures_and_only_those(crops: Path) -> None:

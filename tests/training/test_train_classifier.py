@@ -39,6 +39,7 @@ from forensics.training.classifier_settings import (
     rate_at,
     set_mode,
 )
+from forensics.training.crops import decode_picture
 from forensics.training.examples import gather
 from forensics.training.scores import at_false_acceptance, confusion_matrix, measure
 from forensics.training.train_classifier import train_classifier
@@ -328,6 +329,24 @@ def test_data_sets_are_joined_without_leaks(tmp_path: Path) -> None:
         gather([first, strange], ["gun"])
     with pytest.raises(TrainingError, match="has no crops.json"):
         gather([tmp_path / "nowhere"], ["gun"])
+
+
+def test_a_near_copy_of_another_sets_validation_is_not_trained_on(tmp_path: Path) -> None:
+    """Another camera, another frame, but the same picture a little brighter."""
+    first = write_crops(tmp_path / "first", {"gun": (12, 8), "other": (12, 8)})
+    more = write_crops(tmp_path / "more", {"gun": (9, 0), "other": (9, 0)}, seed=5)
+    rows = pq.read_table(more / "crops.parquet").to_pylist()
+    rows = [{**row, "group": f"new-{row['group']}", "source": "new.mp4"} for row in rows]
+    copied = next((first / "images" / "val" / "gun").iterdir())
+    rgb = decode_picture(copied.read_bytes())
+    assert rgb is not None
+    write_png(more / rows[0]["file"], np.clip(rgb * 1.05, 0, 255).astype(np.uint8))
+    write_table(more, rows)
+    examples = gather([more, first], ["gun"])
+    assert examples.counts() == {"train": {"gun": 20, "other": 21}, "val": {"gun": 8, "other": 8}}
+    assert [(p.where, p.what) for p in examples.problems] == [
+        (str(more / rows[0]["file"]), "nearly equals a validation crop; left out")
+    ]
 
 
 def _say_of_cameras(crops: Path, group: str) -> None:

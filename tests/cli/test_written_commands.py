@@ -1,0 +1,60 @@
+"""Commands that are written down but too long to run here name only options that exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from forensics.cli.main import run
+
+ROOT = Path(__file__).parents[2]
+HANDGUN = ROOT / "datasets" / "handgun"
+BUILD = (HANDGUN / "build.sh").read_text()
+SHELL = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+COMMAND = re.compile(r"^ *forensics ((?:train )?[a-z]+)(?= |$)(.*)$", re.MULTILINE)
+
+
+def commands(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Each command of a shell text with its options, whatever lines they stand on."""
+    joined = re.sub(r"\\\n", " ", text)
+    found = COMMAND.findall(re.sub(r"#.*$", "", joined, flags=re.MULTILINE))
+    return [(name, tuple(re.findall(r"(?<=\s)--[a-z0-9-]+", rest))) for name, rest in found]
+
+
+WRITTEN = sorted({one for text in (BUILD, *SHELL) for one in commands(text)})
+
+
+def test_the_whole_way_is_written() -> None:
+    steps = ["train detector", "mine", "train classifier", "export"]
+    assert set(steps) <= {name for name, _ in commands(BUILD)}
+    readme = {name for text in SHELL for name, _ in commands(text)}
+    assert {*steps, "group", "calibrate", "retrain", "scan"} <= readme
+    assert sum(len(options) for _, options in WRITTEN) > 40
+
+
+@pytest.mark.parametrize(("name", "options"), WRITTEN)
+def test_options_exist(
+    name: str, options: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*name.split(), "--help"]) == 0
+    known = set(re.findall(r"--[a-z0-9-]+", capfd.readouterr().out))
+    assert set(options) <= known
+
+
+def test_the_build_script_is_sound_shell() -> None:
+    done = subprocess.run(["bash", "-n", HANDGUN / "build.sh"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_held_out_is_said_alike() -> None:
+    """The clips that detector.toml leaves out validate in build.sh and are not copied to train."""
+    config = tomllib.loads((HANDGUN / "detector.toml").read_text())
+    footage = next(source for source in config["source"] if "footage" in source)
+    assert set(re.findall(r"--val '(.*?)'", BUILD)) == set(footage["leave_out"])
+    names = set(re.findall(r"! -name '(.*?)'", BUILD))
+    weapons = next(source for source in config["source"] if source["name"] == "cctv-weapons")
+    assert names == {*footage["leave_out"], *weapons["leave_out"]}
