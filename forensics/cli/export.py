@@ -83,6 +83,13 @@ is lost, than allowed, the folder is left as OUT.rejected and the exit code is 1
     show_default=True,
     help="Recall at equal false alarms that may be lost, of 1.",
 )
+@click.option(
+    "--min-found",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Targets that FP32 must find on the validation footage, for parity to be judged.",
+)
 @click.option("--backend", default="auto", show_default=True, help="Engine of the parity scans.")
 @click.option(
     "--card-data",
@@ -145,6 +152,8 @@ def _plan(out: Path, options: dict[str, Any]) -> Any:
         detector=detector,
         classifier=network(options["classifier"]),
         out=out,
-        limits=Limits(options["max_flips"], options["max_recall_loss"]),
+        limits=Limits(
+            options["max_flips"], options["max_recall_loss"], min_found=options["min_found"]
+        ),
         **{name: options[name] for name in (*shared, *more, *rules)},
     )

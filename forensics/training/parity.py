@@ -45,11 +45,15 @@ QUANTILES = (0.5, 0.95, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`max_flips`: share of near decisions; `max_recall_loss`: of 1; `band`: logits."""
+    """`max_flips`: share of near decisions; `max_recall_loss`: of 1; `band`: logits.
+
+    `min_found`: targets that the reference must find, for with fewer recall says nothing.
+    """
 
     max_flips: float = 0.1
     max_recall_loss: float = 0.01
     band: float = 2.0
+    min_found: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,12 @@ def _failures(flips: dict[str, Any], recall: dict[str, Any], limits: Limits) -> 
         found.append(
             f"{flips['flipped']} of {flips['near']} decisions near the operating point flip "
             f"({flips['share']:.1%}, allowed {limits.max_flips:.1%})"
+        )
+    if recall["found_reference"] < limits.min_found:
+        found.append(
+            f"the reference finds {recall['found_reference']} of {recall['positives']} "
+            f"{recall['level']}, fewer than the {limits.min_found} from which recall can be "
+            "compared: validate on more footage with targets"
         )
     if recall["loss"] > limits.max_recall_loss:
         found.append(

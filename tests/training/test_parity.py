@@ -68,6 +68,12 @@ def test_a_run_equals_itself(reference: RunTables, truth: Truth) -> None:
     assert found.to_json()["passed"] is True
 
 
+def test_too_few_targets_prove_nothing(reference: RunTables, truth: Truth) -> None:
+    limits = Limits(min_found=10**6)
+    found = check_parity(reference, reference, truth, run_operating_point(reference), limits)
+    assert len(found.failures) == 1 and "validate on more footage" in found.failures[0]
+
+
 def test_lower_scores_flip_but_keep_recall_at_equal_false_alarms(
     reference: RunTables, truth: Truth
 ) -> None:
