@@ -31,6 +31,8 @@ from tests.support.scans import Silent
 SAMPLE = Path(__file__).parents[2] / "datasets" / "sample"
 FILES = [SAMPLE / name for name in ("gate-pistol.mp4", "lawn-pistol.mp4", "gate-plain.mp4")]
 
+FEW = Limits(min_found=5)  # the small run finds a handful
+
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> RunTables:
@@ -57,7 +59,7 @@ def with_scores(run: RunTables, change: Any, column: str = "detector_score") -> 
 
 
 def test_a_run_equals_itself(reference: RunTables, truth: Truth) -> None:
-    found = check_parity(reference, reference, truth, run_operating_point(reference))
+    found = check_parity(reference, reference, truth, run_operating_point(reference), FEW)
     assert found.failures == ()
     facts = found.facts
     assert facts["decisions"]["flipped"] == 0 and facts["decisions"]["near"] > 20
@@ -79,11 +81,11 @@ def test_lower_scores_flip_but_keep_recall_at_equal_false_alarms(
 ) -> None:
     """A monotone change moves decisions at a fixed threshold; the ranking stays."""
     lower = with_scores(reference, lambda scores: scores * 0.9)
-    found = check_parity(reference, lower, truth, run_operating_point(reference))
+    found = check_parity(reference, lower, truth, run_operating_point(reference), FEW)
     assert found.facts["recall"]["loss"] == 0
     assert found.facts["decisions"]["flipped"] > 0 and found.facts["decisions"]["raised"] == 0
     strict = check_parity(
-        reference, lower, truth, run_operating_point(reference), Limits(max_flips=0.0)
+        reference, lower, truth, run_operating_point(reference), Limits(max_flips=0.0, min_found=5)
     )
     assert len(strict.failures) == 1 and "flip" in strict.failures[0]
 
@@ -91,7 +93,7 @@ def test_lower_scores_flip_but_keep_recall_at_equal_false_alarms(
 def test_shuffled_scores_lose_recall(reference: RunTables, truth: Truth) -> None:
     dice = np.random.default_rng(4)
     mixed = with_scores(reference, dice.permutation)
-    found = check_parity(reference, mixed, truth, run_operating_point(reference))
+    found = check_parity(reference, mixed, truth, run_operating_point(reference), FEW)
     assert any("recall at equal false alarms falls" in text for text in found.failures)
     recall = found.facts["recall"]
     assert recall["found"] < recall["found_reference"]
@@ -99,10 +101,10 @@ def test_shuffled_scores_lose_recall(reference: RunTables, truth: Truth) -> None
 
 def test_classifier_scores_count(reference: RunTables, truth: Truth) -> None:
     none = with_scores(reference, np.zeros_like, "target_score")
-    found = check_parity(reference, none, truth, run_operating_point(reference))
+    found = check_parity(reference, none, truth, run_operating_point(reference), FEW)
     assert found.facts["recall"]["found"] == 0
     alone = OperatingPoint(0.25, None)
-    assert check_parity(reference, none, truth, alone).failures == ()
+    assert check_parity(reference, none, truth, alone, FEW).failures == ()
 
 
 def test_margin_is_the_lesser_of_both(reference: RunTables) -> None:
@@ -122,7 +124,7 @@ def test_margin_is_the_lesser_of_both(reference: RunTables) -> None:
 def test_runs_over_other_footage_are_refused(reference: RunTables, truth: Truth) -> None:
     fewer = restrict(reference, {reference.media["media_id"][0].as_py()})
     with pytest.raises(TrainingError, match="different frames"):
-        check_parity(reference, fewer, truth, run_operating_point(reference))
+        check_parity(reference, fewer, truth, run_operating_point(reference), FEW)
 
 
 def test_truth_without_targets_is_refused(reference: RunTables, truth: Truth) -> None:
