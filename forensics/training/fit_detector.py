@@ -58,6 +58,25 @@ class TrainedDetector:
     metrics: dict[str, float]
 
 
+class _Trainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics is untyped
+    """Its checkpoints appear whole or not at all, so that a kill while saving costs no more."""
+
+    last: Path
+    best: Path
+
+    def save_model(self) -> bool:
+        places = self.last, self.best
+        self.last, self.best = (path.with_suffix(".new") for path in places)
+        try:
+            saved = super().save_model()
+            for path, new in zip(places, (self.last, self.best), strict=True):
+                if new.exists():
+                    new.replace(path)
+        finally:
+            self.last, self.best = places
+        return bool(saved)
+
+
 def train_detector(
     data: Path, weights: str, out: Path, settings: DetectorSettings
 ) -> TrainedDetector:
@@ -69,7 +88,6 @@ def train_detector(
     try:
         trainer = _trainer(data, weights, out, settings)
         trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(settings.threads))
-        trainer.add_callback("on_train_start", _channels_last)
         trainer.add_callback("on_train_start", _half_work)
         trainer.train()
     except Exception as error:  # ultralytics, and unpickling weights, raise all sorts
@@ -82,7 +100,7 @@ def train_detector(
     return TrainedDetector(out / BEST, int(trainer.epoch) + 1, metrics)
 
 
-def _trainer(data: Path, weights: str, out: Path, settings: DetectorSettings) -> DetectionTrainer:
+def _trainer(data: Path, weights: str, out: Path, settings: DetectorSettings) -> _Trainer:
     last = out / LAST
     given = RECIPE | {
         "model": weights,
@@ -102,15 +120,12 @@ def _trainer(data: Path, weights: str, out: Path, settings: DetectorSettings) ->
         "name": out.name,
         "exist_ok": True,
         "plots": True,
+        "channels_last": True,
         "patience": settings.epochs,
     }
     if last.is_file():
         given |= {"model": str(last), "resume": str(last)}
-    return DetectionTrainer(overrides=given)
-
-
-def _channels_last(trainer: DetectionTrainer) -> None:
-    trainer.model.to(memory_format=torch.channels_last)
+    return _Trainer(overrides=given)
 
 
 def _half_work(trainer: DetectionTrainer) -> None:
