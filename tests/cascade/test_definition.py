@@ -41,7 +41,7 @@ def test_a_folder_anywhere_is_a_cascade(folder: Path) -> None:
 
 
 def test_a_temperature_is_optional_and_part_of_the_identity(folder: Path) -> None:
-    plain = load_cascade(str(folder))
+    plain = load_cascade(edit(folder, "temperature = 1.0\n", ""))
     assert plain.classifier is not None
     assert plain.classifier.temperature == 1.0
     warm = load_cascade(edit(folder, "min_side = 24", "min_side = 24\ntemperature = 1.75"))
@@ -54,7 +54,7 @@ def test_a_temperature_is_optional_and_part_of_the_identity(folder: Path) -> Non
     ("old", "new", "message"),
     [
         ('name = "handgun"', "name = 3", "name has the wrong type"),
-        ('version = "0.1.0"\n', "", "version is missing"),
+        ('version = "0.2.0"\n', "", "version is missing"),
         ("schema = 1", "schema = 99", "schema is not 1"),
         ("floor = 0.05", "floor = 5", "floor is not between 0 and 1"),
         ("floor = 0.05", "floor = true", "floor has the wrong type"),
@@ -82,9 +82,9 @@ def test_a_temperature_is_optional_and_part_of_the_identity(folder: Path) -> Non
         ('"detector.fp32.onnx"', '".."', "file leaves the cascade's folder"),
         ('"detector.fp32.onnx"', '"/etc/passwd"', "file leaves the cascade's folder"),
         ('"detector.fp32.onnx"', '"a\\u0000.onnx"', "file leaves the cascade's folder"),
-        ("min_side = 24", "min_side = 24\ntemperature = 0", "temperature is not above 0"),
-        ("min_side = 24", "min_side = 24\ntemperature = inf", "temperature is out of range"),
-        ("min_side = 24", "min_side = 24\ntemperature = true", "temperature has the wrong type"),
+        ("temperature = 1.0", "temperature = 0", "temperature is not above 0"),
+        ("temperature = 1.0", "temperature = inf", "temperature is out of range"),
+        ("temperature = 1.0", "temperature = true", "temperature has the wrong type"),
         ("[detector]", "[[detector]]", "not valid TOML|detector has the wrong type"),
     ],
 )
@@ -108,13 +108,13 @@ def test_another_model_file_is_refused(folder: Path) -> None:
     model = folder / "detector.fp32.onnx"
     model.write_bytes(model.read_bytes() + b"\0")
     with pytest.raises(CascadeError, match="has SHA-256"):
-        open_cascade(default_settings(str(folder)))
+        open_cascade(default_settings(str(folder), precision="fp32"))
 
 
 def test_missing_model_file(folder: Path) -> None:
     (folder / "classifier.fp32.onnx").unlink()
     with pytest.raises(BackendError, match=r"cannot read model .*classifier"):
-        open_cascade(default_settings(str(folder)))
+        open_cascade(default_settings(str(folder), precision="fp32"))
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
