@@ -29,7 +29,12 @@ from forensics.scan.settings import default_settings
 from forensics.training import calibration_pictures as pictures
 from forensics.training import onnx_files
 from forensics.training.cascade_files import read_card_facts
-from forensics.training.classifier_model import FitMeta, create_classifier, save_fit
+from forensics.training.classifier_model import (
+    FitMeta,
+    create_classifier,
+    save_weights,
+    write_meta,
+)
 from forensics.training.export import ExportPlan, export_cascade
 from forensics.training.quantise import (
     check_engines,
@@ -185,7 +190,8 @@ def fit_folder(folder: Path) -> FitMeta:
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     names, rule = (("gun", "other"), ("gun",)), (64, 1.4, 24, "rgb")
     meta = FitMeta("tf_efficientnet_lite0", *names, *rule, mean, std, temperature=1.5)
-    save_fit(folder, create_classifier(meta.model, 2), meta)
+    save_weights(folder, create_classifier(meta.model, 2).state_dict())
+    write_meta(folder, meta)
     return meta
 
 
