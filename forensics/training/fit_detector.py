@@ -6,12 +6,14 @@ weights that you trust.
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.nn.tasks import load_checkpoint
 
 from forensics.errors import TrainingError
 
@@ -86,6 +88,8 @@ def train_detector(
     TrainingError when the weights or the settings cannot be used.
     """
     try:
+        if ended := _ended(out):
+            return ended
         trainer = _trainer(data, weights, out, settings)
         trainer.add_callback("on_train_start", lambda _: torch.set_num_threads(settings.threads))
         trainer.add_callback("on_train_start", _half_work)
@@ -152,3 +156,17 @@ def _float32(output: Any) -> Any:
     if isinstance(output, list | tuple):
         return type(output)(_float32(value) for value in output)
     return output
+
+
+def _ended(out: Path) -> TrainedDetector | None:
+    """The result of a training that saw its last epoch but was stopped before it said so.
+
+    ultralytics then marks its checkpoints with epoch -1 and does not go on from them.
+    """
+    if not (out / LAST).is_file() or load_checkpoint(out / LAST)[1]["epoch"] >= 0:
+        return None
+    found = load_checkpoint(out / BEST)[1]["train_metrics"]
+    with (out / "results.csv").open(newline="") as stream:
+        epochs = max(int(row["epoch"]) for row in csv.DictReader(stream))
+    metrics = {key: float(value) for key, value in found.items() if key.startswith("metrics/")}
+    return TrainedDetector(out / BEST, epochs, metrics)

@@ -22,6 +22,7 @@ from forensics.truth.yolo import read_yolo
 from forensics.types import STILL_SUFFIXES
 
 SCHEMA = 1
+KEYS = frozenset({"schema", "classes", "seed", "val_share", "source", "compose", "train"})
 WHOLE = np.array([[0.0, 0.0, 1.0, 1.0]])
 
 
@@ -105,24 +106,49 @@ def load_config(path: Path, root: Path) -> DataConfig:
         raise TrainingError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"{path} is not valid TOML: {error}") from error
+    try:
+        return _config(table, root, path.name, hashlib.sha256(raw).hexdigest())
+    except (TypeError, ValueError, AttributeError) as error:  # what a value of another kind raises
+        raise TrainingError(f"{path.name}: a value is not of its kind ({error})") from error
+
+
+def _config(table: dict[str, Any], root: Path, shown: str, sha256: str) -> DataConfig:
     if table.get("schema") != SCHEMA:
-        raise TrainingError(f"{path.name}: schema is not {SCHEMA}")
-    classes = tuple(table.get("classes", ()))
+        raise TrainingError(f"{shown}: schema is not {SCHEMA}")
+    if strangers := set(table) - KEYS:
+        raise TrainingError(f"{shown}: unknown keys {', '.join(sorted(strangers))}")
+    classes = _names(table.get("classes", []))
     if not classes or len(set(classes)) != len(classes):
-        raise TrainingError(f"{path.name}: classes is empty or repeats a name")
-    entries = table.get("source", [])
-    sources = tuple(_source(entry, root, classes, path.name) for entry in entries)
+        raise TrainingError(f"{shown}: classes is empty or repeats a name")
+    sources = tuple(_source(entry, root, classes, shown) for entry in table.get("source", []))
     if not sources:
-        raise TrainingError(f"{path.name}: no [[source]]; say where the pictures are")
+        raise TrainingError(f"{shown}: no [[source]]; say where the pictures are")
     return DataConfig(
         classes=classes,
         sources=sources,
         seed=int(table.get("seed", 0)),
         val_share=float(table.get("val_share", 0.05)),
-        compose=dict(table.get("compose", {})),
+        compose=_compose(dict(table.get("compose", {})), shown),
         train=dict(table.get("train", {})),
-        sha256=hashlib.sha256(raw).hexdigest(),
+        sha256=sha256,
     )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """A list of names; a single string would fall apart into letters."""
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"{value!r} is not a list of names")
+    return tuple(value)
+
+
+def _compose(table: dict[str, Any], shown: str) -> dict[str, Any]:
+    """Check what is to be composed: `grids` (cells per side -> how many) and `pastes`."""
+    if strangers := set(table) - {"grids", "pastes"}:
+        raise TrainingError(f"{shown}, [compose]: unknown keys {', '.join(sorted(strangers))}")
+    grids = [(int(k), int(count)) for k, count in table.get("grids", {}).items()]
+    if any(k < 1 or count < 0 for k, count in [*grids, (1, int(table.get("pastes", 0)))]):
+        raise TrainingError(f"{shown}, [compose]: a number is too small")
+    return table
 
 
 def _source(entry: dict[str, Any], root: Path, classes: tuple[str, ...], shown: str) -> Source:
@@ -133,12 +159,15 @@ def _source(entry: dict[str, Any], root: Path, classes: tuple[str, ...], shown: 
         raise TrainingError(f"{where}: unknown keys {', '.join(sorted(strangers))}")
     if ("images" in entry) == ("footage" in entry):
         raise TrainingError(f"{where}: give images or footage, one of them")
-    names = tuple(entry["names"]) if "names" in entry else None
+    names = _names(entry["names"]) if "names" in entry else None
+    decoys = _names(entry.get("decoys", []))
     rename = dict(entry.get("map", {}))
     if unknown := set(rename.values()) - set(classes):
         raise TrainingError(f"{where}: maps to {', '.join(sorted(unknown))}, not among the classes")
     if names is not None and (unknown := set(rename) - set(names)):
         raise TrainingError(f"{where}: maps {', '.join(sorted(unknown))}, not among its names")
+    if names is not None and (unknown := set(decoys) - set(names) - {"*"}):
+        raise TrainingError(f"{where}: decoys {', '.join(sorted(unknown))}, not among its names")
     paths = {key: root / entry[key] for key in ("images", "labels", "footage") if key in entry}
     for path in paths.values():
         if not path.is_dir():
@@ -151,8 +180,8 @@ def _source(entry: dict[str, Any], root: Path, classes: tuple[str, ...], shown: 
         every_s=float(entry.get("every_s", 1.0)),
         names=names,
         rename=rename,
-        leave_out=tuple(entry.get("leave_out", ())),
-        decoys=tuple(entry.get("decoys", ())),
+        leave_out=_names(entry.get("leave_out", [])),
+        decoys=decoys,
         stretched=bool(entry.get("stretched", False)),
         whole=float(entry.get("whole", 1.0)),
     )
