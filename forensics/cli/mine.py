@@ -132,7 +132,6 @@ def _scan(paths: tuple[Path, ...], folder: Path, options: dict[str, Any]) -> Run
     fixed: dict[str, Any] = {"precision": "fp32", "arithmetic": "auto", "gate": None}
     fixed |= {"tiles": None, "tile_overlap": None}
     fixed |= {"max_det": None, "detector_only": True, "batch": DEFAULT_BATCH}
-    fixed |= {"tiles": None, "tile_overlap": None}
     cascade = {"cascade": options["cascade"] or "handgun"}
     settings = settings_from({name: options[name] for name in wanted} | fixed | cascade)
     result = run_scan(

@@ -103,7 +103,7 @@ def read_graph(path: Path) -> onnx.ModelProto:
         raise TrainingError(f"cannot read {path}: {error.strerror}") from error
     except Exception as error:  # protobuf's own exceptions
         raise TrainingError(f"{path} is no ONNX file ({_line(error)}); export it again") from error
-    return _checked(graph, path)
+    return with_full_weights(_checked(graph, path))
 
 
 def as_input(pictures: ImageArray, normalisation: Normalisation) -> FloatArray:
@@ -145,6 +145,24 @@ def with_half_weights(graph: onnx.ModelProto) -> onnx.ModelProto:
         )
         halved.graph.node.insert(0, cast)
     return _checked(halved, Path("the compact graph"))
+
+
+def with_full_weights(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Undo `with_half_weights`: the same values, plainly stored, for whoever edits them."""
+    full = onnx.ModelProto()
+    full.CopyFrom(graph)
+    casts = {
+        node.input[0]: node
+        for node in full.graph.node
+        if node.op_type == "Cast" and node.input[0] == f"{node.output[0]}.half"
+    }
+    for tensor in full.graph.initializer:
+        cast = casts.get(tensor.name)
+        if cast is not None:
+            values = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, cast.output[0]))
+            full.graph.node.remove(cast)
+    return full
 
 
 def with_rounded_weights(graph: onnx.ModelProto) -> onnx.ModelProto:

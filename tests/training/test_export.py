@@ -112,6 +112,15 @@ def test_half_stored_weights_change_nothing_but_their_rounding(
 
 
 @pytest.mark.parametrize("stage", ["detector", "classifier"])
+def test_half_stored_weights_unfold_into_what_was_rounded(graphs: Any, stage: str) -> None:
+    halved = onnx_files.with_half_weights(graphs[stage])
+    assert any(node.op_type == "Cast" and node.name.endswith(".cast") for node in halved.graph.node)
+    full = onnx_files.with_full_weights(halved)
+    rounded = onnx_files.with_rounded_weights(graphs[stage])
+    assert full.SerializeToString() == rounded.SerializeToString()
+
+
+@pytest.mark.parametrize("stage", ["detector", "classifier"])
 def test_int8_is_symmetric_and_per_channel(graphs: Any, small: Any, stage: str) -> None:
     graph = small[stage]
     assert symmetric_violations(graph) == []
