@@ -154,9 +154,9 @@ def test_a_temperature_divides_the_logits(logits: Any, temperature: float) -> No
 @needs_footage
 def test_bundled_pair_on_real_pictures() -> None:
     """Both networks say on photographs of revolvers what their card lets expect."""
-    opened = open_cascade(default_settings())
-    detector, classifier = opened.engines
-    assert detector.provenance.precision == classifier.provenance.precision == "fp32"
+    settings = default_settings()
+    detector, classifier = open_cascade(settings).engines
+    assert {detector.provenance.precision, classifier.provenance.precision} == {settings.precision}
     paths = sorted((DATA / "caltech101" / "revolver").glob("*.jpg"))[:20]
     assert paths
     kept = 0

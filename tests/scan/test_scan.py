@@ -273,7 +273,7 @@ def test_precision_must_be_there_for_every_network_that_runs() -> None:
         ({"floor": float("nan")}, "floor nan"),
         ({"gate": 0.00001}, "gate .* below the floor"),
         ({"floor": 0.3, "gate": 0.3}, "floor .* above the cascade's operating point"),
-        ({"precision": "int8"}, "no int8 models"),
+        ({"precision": "fp16"}, "no fp16 models"),
     ],
 )
 def test_settings_that_make_no_sense(changes: dict[str, Any], complaint: str) -> None:
