@@ -78,7 +78,8 @@ def as_cascade(fit: Path, out: Path) -> None:
         "sha256": f'"{sha256}"',
     }.items():
         rest = re.sub(rf"^{key} = .*$", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
-    rest = f"\ntemperature = {meta.temperature!r}" + rest
+    rest = rest.replace("temperature = 1.0", f"temperature = {meta.temperature!r}", 1)
+    assert f"temperature = {meta.temperature!r}" in rest
     (out / "cascade.toml").write_text(head + "[classifier]" + rest)
 
 
