@@ -79,19 +79,21 @@ def scan_rate(clip: Path, settings: ScanSettings) -> float:
 
 
 def variants(settings: ScanSettings) -> dict[str, ScanSettings]:
-    """The scans compared; one in bfloat16 where the CPU has it."""
+    """The scans compared; one of FP32 files, and one in bfloat16 where the CPU has it."""
     point = settings.cascade.operating_point
     alone = replace(settings, detector_only=True)
+    reference = replace(alone, precision="fp32")
     found = {
         "scan, detector only": alone,
         "scan, gate at operating point": replace(settings, gate=point.detector),
         "scan, gate at floor": settings,
+        "scan, detector only, fp32 files": reference,
     }
     try:
         resolve_arithmetic(settings.backend, "bf16", ())
     except BackendError:
         return found
-    return found | {"scan, detector only, bf16": replace(alone, arithmetic="bf16")}
+    return found | {"scan, detector only, bf16": replace(reference, arithmetic="bf16")}
 
 
 def classifier_share(clip: Path, settings: ScanSettings) -> float:
