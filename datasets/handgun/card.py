@@ -74,12 +74,13 @@ def comparison_figures(result: dict[str, Any]) -> dict[str, str]:
     if matched.get("undefined"):
         rows["held out, at matched recall"] = matched["undefined"]
         return rows
-    for name, figures in matched["figures"].items():
-        rows[f"held out, at matched recall ({matched.get('level', 'frames')}): {name}"] = ", ".join(
-            f"{key} {value}" for key, value in figures.items() if not isinstance(value, dict)
+    for name in ("detector", "cascade"):
+        found = matched[name]
+        rows[f"held out, at matched {matched['level']} recall: {name}"] = (
+            f"recall {found['frame_recall']:.3f}, {found['false_alarm_frames']} false-alarm frames"
         )
-    rows["held out, at matched recall: false-alarm frames, cascade to detector alone"] = _interval(
-        matched["false_alarm_ratio"]
+    rows["held out, at matched recall: false-alarm frames, cascade to detector alone"] = (
+        f"{matched['false_alarm_ratio']:.2f}"
     )
     return rows
 
