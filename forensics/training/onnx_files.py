@@ -57,7 +57,7 @@ def detector_from_checkpoint(
             written = network.export(
                 format="onnx", dynamic=True, opset=OPSET, simplify=False, verbose=False
             )
-            graph = onnx.load(str(written))
+            graph = _without_circumstances(onnx.load(str(written)))
         except Exception as error:  # ultralytics and the unpickler raise anything
             raise TrainingError(
                 f"{path} cannot be exported ({type(error).__name__}: {_line(error)}); give the "
@@ -185,6 +185,14 @@ def _is_large(tensor: Any) -> bool:
 def to_fp16(graph: onnx.ModelProto) -> onnx.ModelProto:
     """A graph that computes in float16, with float32 input and output: for TensorRT."""
     return convert_float_to_float16(graph, keep_io_types=True)
+
+
+def _without_circumstances(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop when and from which folder it was trained: the same network gives the same bytes."""
+    kept = [entry for entry in graph.metadata_props if entry.key not in {"date", "description"}]
+    del graph.metadata_props[:]
+    graph.metadata_props.extend(kept)
+    return graph
 
 
 def _check_close(found: Any, expected: Any, tolerance: float, what: str, path: Path) -> None:

@@ -185,6 +185,7 @@ def test_fp16_graph_loads(graphs: Any, views: Any) -> None:
 def test_checkpoint_is_exported_as_torch_computes_it(views: Any) -> None:
     graph, names = onnx_files.detector_from_checkpoint(CHECKPOINT, views[:2])
     assert names == ("gun",)
+    assert not {"date", "description"} & {entry.key for entry in graph.metadata_props}
     planes = onnx_files.as_input(views[:2], Normalisation())
     np.testing.assert_allclose(
         onnx_files.run_graph(graph, planes),
