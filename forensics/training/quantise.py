@@ -37,7 +37,7 @@ from forensics.types import FloatArray, ImageArray
 QUANTISED = ("Conv", "Gemm")
 KEPT_FLOAT_AFTER = {"Concat", "Softmax"}
 SEEN = 0.05
-WORSE_FACTOR, WORSE_BY = 2.0, 0.01
+WORSE_FACTOR, WORSE_BY = 1.5, 0.005
 
 
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]

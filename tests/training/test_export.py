@@ -370,6 +370,7 @@ def test_unknown_truth_class_is_said_before_the_scans(tmp_path: Path) -> None:
     truth = load_truth((SAMPLE / "truth",), None)
     seen = Silent()
     changes: dict[str, Any] = {"classifier": tmp_path / "FIT", "class_map": {"bag": ""}}
+    changes |= {"imgsz": IMGSZ, "frames": 9}  # enough that both engines read INT8 alike
     fit_folder(tmp_path / "FIT")
     with pytest.raises(TruthError, match="unknown to this run"):
         export_cascade(plan(tmp_path / "new", **changes), truth,
