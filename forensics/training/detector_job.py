@@ -19,7 +19,9 @@ from forensics.training.sources import DataConfig, load_config
 
 DATA = "data"
 RESULT = "trained.json"
-TUNABLE = frozenset({"epochs", "imgsz", "multi_scale", "batch", "freeze", "workers"})
+TUNABLE = frozenset(
+    {"epochs", "imgsz", "multi_scale", "batch", "lr", "mosaic", "freeze", "workers"}
+)
 
 
 @dataclass(frozen=True, slots=True)

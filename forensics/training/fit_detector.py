@@ -23,13 +23,11 @@ BEST = Path("weights") / "best.pt"
 # far), no vertical flip, boxes weighted a little less than being found.
 RECIPE: dict[str, Any] = {
     "optimizer": "AdamW",
-    "lr0": 0.0003,
     "lrf": 0.05,
     "warmup_epochs": 0.3,
     "cos_lr": True,
     "degrees": 8.0,
     "scale": 0.5,
-    "mosaic": 1.0,
     "close_mosaic": 1,
     "box": 6.0,
     "cls": 0.7,
@@ -38,12 +36,18 @@ RECIPE: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class DetectorSettings:
-    """How to train. `imgsz` pixels; `multi_scale` is the share by which batches vary about it."""
+    """How to train. `imgsz` pixels; `multi_scale` is the share by which batches vary about it.
+
+    `lr`: the first epoch's learning rate. `mosaic`: the share of pictures put together from four,
+    in all epochs but the last.
+    """
 
     epochs: int = 10
     imgsz: int = 640
     multi_scale: float = 0.0
     batch: int = 16
+    lr: float = 0.0003
+    mosaic: float = 1.0
     device: str = "cpu"
     threads: int = 2
     workers: int = 1
@@ -111,6 +115,8 @@ def _trainer(data: Path, weights: str, out: Path, settings: DetectorSettings) ->
         "data": str(data),
         "imgsz": settings.imgsz,
         "multi_scale": settings.multi_scale,
+        "lr0": settings.lr,
+        "mosaic": settings.mosaic,
         "epochs": settings.epochs,
         "batch": settings.batch,
         "nbs": settings.batch,
