@@ -53,6 +53,7 @@ __all__ = [
 ]
 SCHEMA = 1
 PATHS, STEPS = 5, 100
+UNPROMISED_PATHS = 20  # more paths cost a promise its risk; where none is given, they are free
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ def choose_thresholds(
     terms = terms or Terms()
     calibration, test = calibration_split(prepared, terms)
     cascade = prepared.run.manifest["thresholds"].get("classifier") is not None
-    on_detector, on_classifier = _grids(prepared, cascade, detector, classifier)
+    paths = PATHS if terms.guarantee else UNPROMISED_PATHS
+    on_detector, on_classifier = _grids(prepared, paths * cascade, detector, classifier)
     counts = surfaces(prepared, on_detector, on_classifier, by_camera=True)
     steps = _Walk(prepared, counts, calibration, goal, terms).steps(cascade)
     enough = _exposed_cameras(counts, calibration, goal) >= FEW_CAMERAS
@@ -176,19 +178,22 @@ def _notes(prepared: Prepared, point: OperatingPoint) -> tuple[str, ...]:
 
 def _grids(
     prepared: Prepared,
-    cascade: bool,
+    paths: int,
     detector: Sequence[float] | None,
     classifier: Sequence[float] | None,
 ) -> tuple[Sequence[float], Sequence[float]]:
-    """Fixed before any truth is looked at: the promise depends on that."""
+    """Fixed before any truth is looked at: the promise depends on that.
+
+    `paths`: detector thresholds, each with a path over the classifier's; 0 without a classifier.
+    """
     thresholds = prepared.run.manifest["thresholds"]
-    lowest = max(thresholds["floor"], (thresholds.get("gate") or 0.0) if cascade else 0.0)
+    lowest = max(thresholds["floor"], (thresholds.get("gate") or 0.0) if paths else 0.0)
     if detector is None:
-        count, top = (PATHS, 0.95) if cascade else (STEPS, 0.99)
+        count, top = (paths, 0.95) if paths else (STEPS, 0.99)
         rest = np.round(np.linspace(lowest, max(lowest, top), count)[1:], 3).tolist()
         detector = [lowest, *(value for value in rest if value > lowest)]
     if classifier is None:
-        classifier = np.round(np.linspace(0, 0.99, STEPS), 2).tolist() if cascade else [0.0]
+        classifier = np.round(np.linspace(0, 0.99, STEPS), 2).tolist() if paths else [0.0]
     return detector, classifier
 
 
