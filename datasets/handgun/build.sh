@@ -20,20 +20,6 @@ SPANS=$FORENSICS_DATA/footage/truth/spans.csv
 PICTURES=$WORK/detector/data
 mkdir -p "$WORK"
 
-# take FOLDER: copy the pictures that standard input lists (paths below the data) and their labels.
-take() {
-  [ ! -d "$1" ] || return 0
-  rm -rf "$1.new"
-  mkdir -p "$1.new/images" "$1.new/labels"
-  while IFS= read -r picture; do
-    labels=${picture/\/images\//\/labels\/}
-    cp "$FORENSICS_DATA/$picture" "$1.new/images/"
-    cp "$FORENSICS_DATA/${labels%.*}.txt" "$1.new/labels/"
-  done
-  printf 'names: [person, weapon]\n' > "$1.new/data.yaml"
-  mv "$1.new" "$1"
-}
-
 # 1. Detector, from the baseline's weights: whole photographs first, then small guns.
 forensics train detector "$HERE/detector.toml" --data-root "$FORENSICS_DATA" \
   --weights "$MODELS/handgun-baseline/detector.pt" --out "$WORK/detector-whole"
@@ -41,31 +27,18 @@ forensics train detector "$HERE/detector-small.toml" --data-root "$FORENSICS_DAT
   --weights "$WORK/detector-whole/weights/best.pt" --out "$WORK/detector"
 DETECTOR=$WORK/detector/weights/best.pt
 
-# For mining: the same choice as in detector-small.toml: pictures without knives, clips not held out.
-(cd "$FORENSICS_DATA" && find cctv-weapons/train/images -name '*.jpg' \
-  ! -name '*[Kk]nife*' ! -name '*KravMaga*' ! -name '1649338*' ! -name '[0-9]_jpg*' \
-  ! -name '[0-9][0-9]_jpg*' ! -name '[0-9][0-9][0-9]_jpg*' ! -name '[0-9][0-9][0-9][0-9]_jpg*' \
-  | LC_ALL=C sort) | take "$WORK/weapons"
-if [ ! -d "$WORK/clips" ]; then
-  rm -rf "$WORK/clips.new"
-  mkdir -p "$WORK/clips.new"
-  find "$ORDINARY" -name '*.mp4' ! -name 'nofi??[0358].*' ! -name 'cup.*' \
-    ! -name 'bottle-detection.*' ! -name 'box.*' -exec cp {} "$WORK/clips.new/" \;
-  mv "$WORK/clips.new" "$WORK/clips"
-fi
-
 # 2. A cascade of the new detector and the classifier so far, to mine with. Nothing is judged with it.
 if [ ! -d "$WORK/mining" ]; then
-  forensics export --detector "$DETECTOR" --base handgun --no-int8 --calibration "$WORK/clips" \
+  forensics export --detector "$DETECTOR" --base handgun --no-int8 --calibration "$PICTURES/images/val" \
     --name handgun-mining --version "$VERSION" --out "$WORK/mining"
 fi
 
-# 3. Crops: targets and false alarms of labelled pictures; false alarms of footage without guns; objects.
-# What the detector did not train on validates here too: the same clips, and a fifth of the pictures.
-if [ ! -d "$WORK/crops-weapons" ]; then
-  forensics mine "$WORK/weapons/images" --cascade "$WORK/mining" --camera file \
-    --truth "$WORK/weapons" --class-map weapon=gun --class-map person= \
-    --truth-crops --max-per-source 2 --out "$WORK/crops-weapons"
+# 3. Crops: of the detector's own pictures, whose validation pictures validate here too; knives, phones and
+# other objects. What nearly equals a validation crop of another folder is left out by step 4.
+if [ ! -d "$WORK/crops-own" ]; then
+  forensics mine "$PICTURES/images/val" "$PICTURES"/images/train/*-{whole,footage,paste}.jpg \
+    --cascade "$WORK/mining" --camera file --truth "$PICTURES" --val 'val/*' \
+    --truth-crops --max-per-source 4 --max-false-alarms-per-source 3 --out "$WORK/crops-own"
 fi
 if [ ! -d "$WORK/crops-pistols" ]; then
   forensics mine "$FORENSICS_DATA/pistols/images" --cascade "$WORK/mining" --camera file \
@@ -88,11 +61,6 @@ if [ ! -d "$WORK/crops-coco" ]; then
     --truth "$FORENSICS_DATA/coco128" "${maps[@]}" --confuser cell_phone --confuser umbrella \
     --confuser bag --truth-crops --out "$WORK/crops-coco"
 fi
-if [ ! -d "$WORK/crops-footage" ]; then
-  forensics mine "$ORDINARY" --cascade "$WORK/mining" --camera file --truth "$SPANS" \
-    --time-sample 0.5 --val 'nofi??[0358].*' --val 'cup.*' --val 'bottle-detection.*' --val 'box.*' \
-    --max-per-source 60 --out "$WORK/crops-footage"
-fi
 if [ ! -d "$WORK/crops-objects" ]; then
   forensics mine "$FORENSICS_DATA/caltech101" --recursive --label-from-folder --cascade "$WORK/mining" \
     --class-map revolver=gun --class-map cellphone=cell_phone --class-map umbrella=umbrella \
@@ -101,7 +69,7 @@ fi
 
 # 4. Classifier: a class for guns and for each thing that is taken for one. Grey, because the source of a
 # picture shows in its colours: the CCTV pictures with guns are grey, the clips without are not.
-forensics train classifier "$WORK"/crops-{weapons,pistols,handheld,coco,footage,objects} \
+forensics train classifier "$WORK"/crops-{own,pistols,handheld,coco,objects} \
   --colour grey --epochs 4 --freeze-epochs 1 --lr 0.002 --balance 0.5 --seed 1 --out "$WORK/classifier"
 
 # 5. The cascade: FP32 and INT8, parity on pictures that the detector was not trained on, card.
