@@ -23,10 +23,12 @@ from forensics.report.comparison import comparison
 from forensics.report.comparison import removed as removed_rows
 from forensics.report.evidence import Album, Progress
 from forensics.report.examined import examine
+from forensics.report.explorer import explore
 from forensics.report.figures import plots
 from forensics.report.model import CardGroup, CardList, Options
 from forensics.report.planted import Planted, count_planted
 from forensics.report.quantities import Footnotes
+from forensics.report.scripts import Scripts, explorer_scripts
 from forensics.report.verdict import judge, report_without_truth
 from forensics.runlog.reader import RunTables
 from forensics.truth.base import Truth
@@ -68,6 +70,8 @@ class Composer:
         return self._common(truth.files, result["rules"]) | {
             "verdict": verdict,
             "examined": examined,
+            "explorer": explore(prepared, self.point, planted),
+            "scripts": explorer_scripts(),
             "levels": comparison(result["arms"], planted, notes),
             "taken": removed_rows(result, planted, notes) if result["removal"] else (),
             "result": result,
@@ -103,6 +107,7 @@ class Composer:
         return self._common((), rules.to_json()) | {
             "verdict": report_without_truth(len(found), n_files, n_removed, examined),
             "examined": examined,
+            "scripts": Scripts(),
             "levels": (),
             "taken": (),
             "result": None,
