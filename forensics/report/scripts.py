@@ -14,6 +14,7 @@ from markupsafe import Markup
 from forensics.errors import ForensicsError
 
 _LIBRARY = ("bokeh.min.js", "bokeh-api.min.js")
+_OWN = ("explorer.js", "gallery.js")
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -30,11 +31,13 @@ class Scripts:
         return f"{_POLICY}; script-src {' '.join(_hash(source) for source in self.sources)}"
 
 
-def explorer_scripts() -> Scripts:
-    """The charting library (BokehJS, from the package bokeh), and the explorer that uses it."""
-    own = files("forensics.report").joinpath("templates/explorer.js").read_text(encoding="utf-8")
+def report_scripts() -> Scripts:
+    """The charting library (BokehJS, from the package bokeh), the explorer that uses it, and the
+    gallery's switch."""
+    folder = files("forensics.report") / "templates"
+    own = [folder.joinpath(name).read_text(encoding="utf-8") for name in _OWN]
     library = "\n".join(path.read_text(encoding="utf-8") for path in _library())
-    return Scripts((_inline(library), _inline(own)))
+    return Scripts((_inline(library), *map(_inline, own)))
 
 
 def _library() -> list[Path]:
