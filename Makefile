@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-run
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench models clean help
+.PHONY: demo test lint bench models sample-report clean help
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ bench: $(VENV)/bench
 ## make models  train and export the bundled cascade again (hours; needs FORENSICS_DATA and MODELS)
 models: $(VENV)/test
 	PATH="$(abspath $(BIN)):$$PATH" datasets/handgun/build.sh
+
+## make sample-report  scan the bundled sample and write reports/sample/report.html anew
+sample-report: $(VENV)/core
+	$(BIN)/python reports/sample/make.py
 
 clean:
 	rm -rf $(VENV) demo-run build *.egg-info

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.browser import browser
 from tests.support.scans import run_small_scan, small_archive
+
+__all__ = ["browser"]
 
 # Machines that are shared stall now and then; a slow example is no failure.
 settings.register_profile("shared", deadline=None, derandomize=True, print_blob=True)

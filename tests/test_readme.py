@@ -11,6 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+import forensics.report
+from forensics.cli.evaluate import evaluate_command
+from forensics.runlog.reader import open_run
+from tests.support.browser import Browser, fits
+from tests.support.explorer import assert_equal, go
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -61,6 +68,11 @@ def test_python_runs(examples: Examples) -> None:
         assert "detector_score" in done.stdout
 
 
+def alike(value: float, kept: float) -> bool:
+    """Equal but for what other processors may change."""
+    return abs(value - kept) <= max(3, 0.02 * kept)
+
+
 def test_sample_figures(examples: Examples, update_goldens: bool) -> None:
     """Both arms' counts on the sample are those kept, within what other CPUs may change."""
     folder = Path(str(examples["folder"].args))
@@ -78,7 +90,7 @@ def test_sample_figures(examples: Examples, update_goldens: bool) -> None:
     kept = json.loads(golden.read_text())
     assert counts.keys() == kept.keys()
     for name, value in counts.items():
-        assert abs(value - kept[name]) <= max(3, 0.02 * kept[name]), name
+        assert alike(value, kept[name]), name
     assert sum(counts[f"cascade frame {n}"] for n in ("tp", "fp", "fn", "tn")) == 1168
 
 
@@ -89,3 +101,59 @@ def test_report_pages(examples: Examples) -> None:
     assert len(judged) < 15_000_000
     blind = (folder / "incidents.html").read_text()
     assert "no proof" in blind or "not proof" in blind
+
+
+def test_explorer_shows_what_evaluate_prints(examples: Examples, browser: Browser) -> None:
+    """On the sample: the page's figures at a pair are those of the command that it names."""
+    folder = Path(str(examples["folder"].args))
+    given = [str(folder / "RUN"), "--truth", str(folder / "footage" / "truth"), "--format", "json"]
+    with browser.open(folder / "report.html") as page:
+        for places in ((8, 40), (30, 12), (45, 20)):
+            point = go(page, *places)
+            command = page.locator("#explorer-command").inner_text().split()
+            chosen = command[command.index("--detector-threshold") :]
+            assert float(chosen[1]) == point.detector and float(chosen[3]) == point.classifier
+            printed = CliRunner().invoke(evaluate_command, [*given, *chosen])
+            assert printed.exit_code == 0, printed.output
+            assert_equal(page, json.loads(printed.stdout))
+
+
+SAMPLE_REPORT = ROOT / "reports" / "sample" / "report.html"
+
+
+def kept_json(page: str, name: str) -> dict[str, object]:
+    found = re.search(f'<script type="application/json" id="{name}">(.*?)</script>', page)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_kept_sample_report_is_current(examples: Examples) -> None:
+    """`make sample-report` was run after the last change of models, figures, style and scripts."""
+    folder = Path(str(examples["folder"].args))
+    page = SAMPLE_REPORT.read_text()
+    fresh = json.loads((folder / "result.json").read_text())
+    kept = kept_json(page, "evaluation")
+    assert kept["denominators"] == fresh["denominators"] and kept["rules"] == fresh["rules"]
+    assert kept["operating_point"] == fresh["operating_point"] and kept["notes"] == fresh["notes"]
+    for arm in ("detector", "cascade"):
+        for level in ("box", "frame", "event"):
+            for name, value in fresh["arms"][arm][level].items():
+                if isinstance(value, int):
+                    assert alike(kept["arms"][arm][level][name], value), (arm, level, name)
+    for model in open_run(folder / "RUN").manifest["models"]:
+        assert model["sha256"] in page
+    for name in ("report.css", "explorer.js", "gallery.js"):
+        source = Path(forensics.report.__file__).parent / "templates" / name
+        assert source.read_text().strip() in page
+    assert (
+        kept_json(page, "surfaces")["totals"]["negative"] == kept["denominators"]["frames_negative"]
+    )
+    assert not re.search(r"/(home|root|tmp|Users|work)/", page.replace("</", ""))
+    assert len(page) < 4_000_000
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_kept_sample_report_opens(width: int, browser: Browser) -> None:
+    with browser.open(SAMPLE_REPORT, width=width) as page:
+        assert fits(page)
+        go(page, 10, 10)

@@ -37,7 +37,6 @@ class Interval:
         parts = [None if v is None else v * factor for v in (self.value, self.low, self.high)]
         return Interval(parts[0], parts[1], parts[2], self.method)
 
-
     def at_most(self, bound: float) -> Interval:
         """The same figure where more than `bound` cannot be: a frame is false at most once."""
         if self.high is None or self.high <= bound:
@@ -134,6 +133,36 @@ def rate_interval(events: Floats, exposure: Floats, confidence: float = 0.95) ->
     if n < FEW_CAMERAS:
         method += f"; under {FEW_CAMERAS} cameras: see the table by camera"
     return Interval(rate, min(low, between[0]), max(high, between[1]), method)
+
+
+def rate_limits(
+    events: Floats, exposure: Floats, confidence: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Limits of `rate_interval` at many points at once: float64 (points,) each, NaN undefined.
+
+    `events` float64 (cameras, points), `exposure` float64 (cameras,).
+    """
+    used = exposure > 0
+    events, exposure = events[used], exposure[used]
+    n, whole, total = len(exposure), float(exposure.sum()), events.sum(axis=0)
+    if not n:
+        nothing = np.full(events.shape[1], np.nan)
+        return nothing, nothing
+    tail = (1 - confidence) / 2
+    some = total > 0
+    count = np.where(some, total, 1.0)
+    low = np.where(some, stats.chi2.ppf(tail, 2 * count) / 2 / whole, 0.0)
+    high = stats.chi2.ppf(np.where(some, 1 - tail, confidence), 2 * total + 2) / 2 / whole
+    if n < 2:
+        return low, high
+    rate = total / whole
+    spread = ((events - rate * exposure[:, None]) ** 2).sum(axis=0)
+    reach = stats.t.ppf((1 + confidence) / 2, n - 1) * np.sqrt(n / (n - 1) * spread) / count
+    between = rate * np.exp(-reach), rate * np.exp(np.minimum(reach, 700.0))
+    return (
+        np.where(some, np.minimum(low, between[0]), low),
+        np.where(some, np.maximum(high, between[1]), high),
+    )
 
 
 def proportion_interval(

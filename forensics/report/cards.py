@@ -59,10 +59,8 @@ def with_kinds(
     )
 
 
-def pick(
-    decisions: pd.DataFrame, *, removed: bool, arm: str, truth: bool, options: Options
-) -> Picked:
-    """Choose the cards of one section: the alarms of `arm`, or those the classifier removed."""
+def sort_out(decisions: pd.DataFrame, *, removed: bool, arm: str, truth: bool) -> pd.DataFrame:
+    """The rows of one section and their `kind`: alarms of `arm`, or what the classifier removed."""
     if removed:
         table = decisions[decisions["alarm_detector"] & ~decisions["alarm_cascade"]]
         outcome = "outcome_detector"
@@ -76,7 +74,11 @@ def pick(
         ]
     else:
         kinds = ["alarm"] * len(table)
-    table = table.assign(kind=kinds)
+    return table.assign(kind=kinds)
+
+
+def pick(table: pd.DataFrame, *, removed: bool, truth: bool, options: Options) -> Picked:
+    """Choose the cards of one section."""
     limit = options.max_pictures
     shown = choose(
         table, score="detector_score", groups=("path", "kind"), limit=limit, seed=options.seed
@@ -137,6 +139,8 @@ def make_card(row: Mapping[Any, Any], shots: Mapping[Want, Shot], span: str = ""
         detector_score=score(row["detector_score"]),
         target_score=UNDEFINED if pd.isna(target) else score(target),
         classifier=_classifier(row),
+        look=str(row.get("look", "")),
+        sure=float(row.get("sure", 0.0)),
         box=f"{width:.0f} x {height:.0f}{NBSP}px",
         suspect=bool(row["suspect"]),
         shot=shots.get(want, Shot(problem="No picture was fetched.")),
@@ -154,6 +158,7 @@ def _outcome(row: Mapping[Any, Any]) -> str:
         "lost": f"true hit lost{planted}",
         "false": f"false alarm{decoy}{planted if decoy else ''}",
         "frame": f"frame has a target{planted}; this box is not judged",
+        "near": f"true hit just missed{planted}",
         "ignored": "ignored",
         "open": "not labelled",
     }.get(row["kind"], "")

@@ -23,17 +23,17 @@ from forensics.report.comparison import comparison
 from forensics.report.comparison import removed as removed_rows
 from forensics.report.evidence import Album, Progress
 from forensics.report.examined import examine
+from forensics.report.explorer import explore
 from forensics.report.figures import plots
+from forensics.report.gallery import gallery
 from forensics.report.model import CardGroup, CardList, Options
 from forensics.report.planted import Planted, count_planted
 from forensics.report.quantities import Footnotes
+from forensics.report.scripts import Scripts, report_scripts
 from forensics.report.verdict import judge, report_without_truth
 from forensics.runlog.reader import RunTables
 from forensics.truth.base import Truth
 from forensics.types import OperatingPoint
-
-ALARM_ORDER = ("false", "loose", "frame", "hit", "open", "ignored")
-REMOVED_ORDER = ("lost", "frame", "loose", "false", "open", "ignored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,12 @@ class Composer:
         planted = count_planted(prepared, truth.planted)
         examined, notes = examine(self.run), Footnotes()
         verdict = judge(result, planted, examined, notes)
-        alarms, removed, album = self._cards(prepared, planted)
+        shown = gallery(prepared, self.point, planted.files, self.options, self.progress)
         return self._common(truth.files, result["rules"]) | {
             "verdict": verdict,
             "examined": examined,
+            "explorer": explore(prepared, self.point, planted),
+            "scripts": report_scripts(),
             "levels": comparison(result["arms"], planted, notes),
             "taken": removed_rows(result, planted, notes) if result["removal"] else (),
             "result": result,
@@ -75,11 +77,12 @@ class Composer:
             "event_word": planted.word("event"),
             "footnotes": notes.texts,
             "plots": self._plots(prepared, planted),
-            "alarms": alarms,
-            "removed": removed,
+            "alarms": shown.alarms,
+            "removed": shown.removed,
+            "almost": shown.almost,
             "incidents": None,
             "timelines": self._judged_timelines(prepared, planted),
-            "not_kept": album.not_kept,
+            "not_kept": shown.not_kept,
         }
 
     def without_truth(self, rules: Rules) -> dict[str, Any]:
@@ -88,7 +91,10 @@ class Composer:
             decisions_prepared(prepared, self.point), frozenset(), self.run
         ).assign(planted=False, on_decoy=False)
         found = incidents(self.run, self.point, rules, self.arm)
-        picked = self._removed(table, truth=False)
+        picked = None
+        if self.point.classifier is not None:
+            removed = cards.sort_out(table, removed=True, arm=self.arm, truth=False)
+            picked = cards.pick(removed, removed=True, truth=False, options=self.options)
         shown = choose(
             found, score="best_score", groups=("path",),
             limit=self.options.max_pictures, seed=self.options.seed,
@@ -103,6 +109,7 @@ class Composer:
         return self._common((), rules.to_json()) | {
             "verdict": report_without_truth(len(found), n_files, n_removed, examined),
             "examined": examined,
+            "scripts": Scripts(),
             "levels": (),
             "taken": (),
             "result": None,
@@ -132,26 +139,6 @@ class Composer:
             "created_utc": created,
             "provenance": provenance.provenance(self.run, self.point, truth_files, rules, created),
         }
-
-    def _cards(
-        self, prepared: Prepared, planted: Planted
-    ) -> tuple[CardList, CardList | None, Album]:
-        table = cards.with_kinds(decisions_prepared(prepared, self.point), planted.files, self.run)
-        alarms = cards.pick(table, removed=False, arm=self.arm, truth=True, options=self.options)
-        removed = self._removed(table, truth=True)
-        album = Album(self.run)
-        wants = cards.wants_of(alarms.table) + (cards.wants_of(removed.table) if removed else [])
-        shots = album.shots(wants, self.progress)
-        return (
-            cards.card_list(alarms, shots, ALARM_ORDER),
-            cards.card_list(removed, shots, REMOVED_ORDER) if removed else None,
-            album,
-        )
-
-    def _removed(self, table: pd.DataFrame, *, truth: bool) -> cards.Picked | None:
-        if self.point.classifier is None:
-            return None
-        return cards.pick(table, removed=True, arm=self.arm, truth=truth, options=self.options)
 
     def _plots(self, prepared: Prepared, planted: Planted) -> Any:
         words = {level: planted.word(level) for level in ("box", "frame", "event")}

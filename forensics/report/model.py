@@ -80,7 +80,10 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One detection with its pictures. `kind` is a style name: hit, false, lost, open."""
+    """One detection with its pictures. `kind` is a style name: hit, false, lost, open.
+
+    `look` is what a false alarm looks like, `sure` the score by which such cards are ordered.
+    """
 
     path: str
     camera: str
@@ -95,16 +98,33 @@ class Card:
     suspect: bool
     shot: Shot
     span: str = ""
+    look: str = ""
+    sure: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Cards of a group that belong together, `total` of them in all; a remark on what they are."""
+
+    title: str
+    total: int
+    remark: str
+    cards: tuple[Card, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CardGroup:
-    """Cards under one heading; `total` how many there are in all."""
+    """Cards under one heading; `total` how many there are in all.
+
+    Where the cards lie in `parts`, `looks` are other headings for the same cards, by `Card.look`.
+    """
 
     title: str
     kind: str
     total: int
-    cards: tuple[Card, ...]
+    cards: tuple[Card, ...] = ()
+    parts: tuple[Part, ...] = ()
+    looks: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

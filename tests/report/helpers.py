@@ -77,10 +77,10 @@ def truth_of(*names: str, planted: bool = False) -> Truth:
     """Frames 4 and 5 hold a target, every other frame none."""
     frames: dict[int, Any] = {index: [] for index in range(20)}
     frames |= {4: [HIT], 5: [HIT]}
-    return combine([_looked_at(name, frames, planted) for name in names])
+    return combine([looked_at(name, frames, planted) for name in names])
 
 
-def _looked_at(name: str, frames: Mapping[int, Any], planted: bool) -> Truth:
+def looked_at(name: str, frames: Mapping[int, Any], planted: bool) -> Truth:
     truth = boxes_truth(name, frames, planted=planted)
     (media,) = truth.media
     every = np.arange(20, dtype=np.int64)
