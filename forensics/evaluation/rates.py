@@ -37,7 +37,6 @@ class Interval:
         parts = [None if v is None else v * factor for v in (self.value, self.low, self.high)]
         return Interval(parts[0], parts[1], parts[2], self.method)
 
-
     def at_most(self, bound: float) -> Interval:
         """The same figure where more than `bound` cannot be: a frame is false at most once."""
         if self.high is None or self.high <= bound:
