@@ -93,13 +93,11 @@ class PartTable:
         order = np.argsort(wanted, kind="stable")
         ends = np.cumsum(self.counts)
         places = np.searchsorted(wanted[order], np.concatenate([[0], ends]))
-        used = np.flatnonzero(np.diff(places))
-        found = [
-            table.take(
-                pa.array(wanted[order[places[k] : places[k + 1]]] - ends[k] + table.num_rows)
-            )
-            for k, table in zip(used.tolist(), self._each(used.tolist()), strict=True)
-        ]
+        used = np.flatnonzero(np.diff(places)).tolist()
+        found = []
+        for k, table in zip(used, self._each(used), strict=True):
+            here = wanted[order[places[k] : places[k + 1]]] - (ends[k] - self.counts[k])
+            found.append(table.take(pa.array(here)))
         if not found:
             return self.schema.empty_table()
         joined = pa.concat_tables(found).unify_dictionaries()
@@ -127,13 +125,13 @@ class PartTable:
                 yield from pool.map(self._part, numbers[start : start + AHEAD])
 
     def _part(self, number: int) -> pa.Table:
-        path = self.paths[number]
-        names = self.schema.names
+        path, names = self.paths[number], self.schema.names
         coded = [name for name in names if name in REPEATING]
-        table = read_table(path, read_dictionary=coded, columns=names, use_threads=False)
+        try:
+            table = read_table(path, read_dictionary=coded, columns=names, use_threads=False)
+            table = table.select(names).cast(self.schema)
+        except (pa.ArrowException, KeyError) as error:
+            raise RunLogError(f"{path} has other columns than a run's; run `verify`") from error
         if table.num_rows != self.counts[number]:
             raise RunLogError(f"{path} holds other rows than the ledger says; run `verify`")
-        try:
-            return table.select(names).cast(self.schema)
-        except (pa.ArrowException, KeyError, ValueError) as error:
-            raise RunLogError(f"{path} has other columns than a run's; run `verify`") from error
+        return table
