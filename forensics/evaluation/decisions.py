@@ -57,7 +57,7 @@ def decisions_prepared(
     table = log.columns(_COPIED, kept)
     copied = {name: table[name].to_pandas().to_numpy() for name in _COPIED}
     columns: dict[str, Any] = {
-        "row": log.det_row[kept],
+        "row": log.rows(kept),
         "media_id": pd.Categorical.from_codes(
             log.frame_media[frame], pd.Index(log.media_id, dtype=object)
         ),

@@ -25,8 +25,8 @@ class Timeline:
     """Processed frames with a time that are not ignored, by media, then time: T of them.
 
     `row` int32 (T,) frame row; `media` int32; `time_s` float64; `ordinal` int32, place among the
-    media's processed frames; `known` bool: labelled; `in_zone` bool: within an incident's zone;
-    `media_start` int64 (M + 1,).
+    media's processed frames, empty where no confirmation asks for it; `known` bool: labelled;
+    `in_zone` bool: within an incident's zone; `media_start` int64 (M + 1,).
     """
 
     row: Rows
@@ -90,7 +90,7 @@ def build_timeline(log: Log, labels: Labels, rules: Rules) -> tuple[Timeline, In
         row=row,
         media=media,
         time_s=time_s,
-        ordinal=_ordinals(log, row, media),
+        ordinal=_ordinals(log, row, media) if rules.confirm_frames > 1 else row[:0],
         known=label != UNLABELLED,
         in_zone=in_zone,
         media_start=media_start,

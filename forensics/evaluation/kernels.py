@@ -57,6 +57,17 @@ def greedy(alive: Bools, start: Ints, gt: Ints, iou: Floats, n_gt: int) -> Ints:
 
 
 @compiled
+def group_starts(group: Ints, groups: int) -> NDArray[np.int32]:
+    """Where each group begins in ascending group numbers: int32 (groups + 1,)."""
+    out = np.zeros(groups + 1, np.int32)
+    for i in range(group.size):
+        out[group[i] + 1] += 1
+    for g in range(groups):
+        out[g + 1] += out[g]
+    return out
+
+
+@compiled
 def best_scores(alive: Bools, start: Ints, score: NDArray[np.float32]) -> NDArray[np.float32]:
     """Score of the first alive detection of each group, as they stand by falling score; -inf for
     none. Group g holds detections `start[g]:start[g + 1]`: float32 (groups,)."""

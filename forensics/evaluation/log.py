@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forensics.errors import RunLogError
+from forensics.evaluation import kernels
 from forensics.runlog.parts import PartTable
 from forensics.runlog.reader import RunTables
 
@@ -44,7 +45,7 @@ class Log:
     (F,), `media_start` int64 (M + 1,) row offsets. Detections, ordered by frame then descending
     detector score (ties: lower detection index first): `det_frame` int32 (D,) row of its frame,
     `det_start` int32 (F + 1,), `score` and `target` float32 (D,), target NaN when not
-    classified, `det_row` int32 (D,) row in `table`.
+    classified, `det_row` int32 (D,) row in `table`, None where that is the detection's number.
     """
 
     media_id: tuple[str, ...]
@@ -63,14 +64,14 @@ class Log:
     media_start: Ints
     det_frame: Rows
     det_start: Rows
-    det_row: Rows
+    det_row: Rows | None
     score: Scores
     target: Scores
     table: PartTable | pa.Table
 
     def boxes(self, detections: Ints) -> Scores:
         """Boxes of the given detections: float32 (n, 4), source pixels, half-open."""
-        rows = self.table.select(_XYXY).take(pa.array(self.det_row[detections]))
+        rows = self.columns(_XYXY, detections)
         return np.stack([_numpy(rows[name], np.float32) for name in _XYXY], axis=1)
 
     def count(self, mask: Bools) -> NDArray[np.int64]:
@@ -78,9 +79,13 @@ class Log:
         spans = zip(self.media_start[:-1].tolist(), self.media_start[1:].tolist(), strict=True)
         return np.array([np.count_nonzero(mask[low:high]) for low, high in spans], np.int64)
 
+    def rows(self, detections: Ints) -> Ints:
+        """Rows of the given detections in the detections table."""
+        return detections if self.det_row is None else self.det_row[detections]
+
     def columns(self, names: Sequence[str], detections: Ints) -> pa.Table:
         """Columns of the detections table at the given detections."""
-        return self.table.select(list(names)).take(pa.array(self.det_row[detections]))
+        return self.table.select(list(names)).take(pa.array(self.rows(detections)))
 
 
 def read_log(run: RunTables) -> Log:
@@ -95,15 +100,12 @@ def read_log(run: RunTables) -> Log:
     frame_media, ok = frames["frame_media"], frames["ok"]
     media_start = np.searchsorted(frame_media, np.arange(len(codes) + 1)).astype(np.int64)
     detections = _detections(run.detections, codes, frames["frame_index"], media_start, ok)
-    per_frame = np.bincount(detections["det_frame"], minlength=len(ok))
-    det_start = np.zeros(len(ok) + 1, np.int32)
-    np.cumsum(per_frame, out=det_start[1:])
     return Log(
         **media,
         **frames,
         **detections,
         media_start=media_start,
-        det_start=det_start,
+        det_start=kernels.group_starts(detections["det_frame"], len(ok)),
         table=run.detections,
     )
 
@@ -195,13 +197,11 @@ def _detections(
         target[start:stop] = _numpy(batch["target_score"], np.float32)
     if np.any(np.isnan(score)):
         raise RunLogError("the run has detections without a detector score; run `forensics verify`")
-    rows = np.arange(len(frame), dtype=np.int32)
-    if not _is_ranked(frame, score, number):
+    rows, kept = None, ok[frame]
+    if not _is_ranked(frame, score, number) or not kept.all():
         rows = np.lexsort((number, -score, frame)).astype(np.int32)
+        rows = rows[kept[rows]]
         frame, score, target = frame[rows], score[rows], target[rows]
-    kept = ok[frame]
-    if not kept.all():
-        frame, score, target, rows = frame[kept], score[kept], target[kept], rows[kept]
     return {"det_frame": frame, "det_row": rows, "score": score, "target": target}
 
 

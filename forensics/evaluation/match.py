@@ -30,8 +30,8 @@ class Pairs:
     Candidates are detections with at least one real truth box in reach: `candidate` int64 (C,)
     detection numbers, ascending; candidate k may take truth boxes `gt[start[k]:start[k + 1]]`
     (int64, numbers in `Labels.boxes`) with overlaps `iou` float64. `in_region` bool (D,): inside
-    an ignore region. `decoy` int32 (D,): the best-overlapping decoy in reach, or -1. `n_gt` int64
-    (M,): real truth boxes per media.
+    an ignore region. `on_decoy` int64: detections with a decoy in reach, ascending; `decoy_box`:
+    the best-overlapping one of each. `n_gt` int64 (M,): real truth boxes per media.
     """
 
     candidate: Ints
@@ -39,8 +39,16 @@ class Pairs:
     gt: Ints
     iou: Floats
     in_region: Bools
-    decoy: Ints
+    on_decoy: Ints
+    decoy_box: Ints
     n_gt: Ints
+
+    @property
+    def decoy(self) -> Ints:
+        """The best-overlapping decoy in reach of every detection, or -1: int32 (D,)."""
+        boxes = np.full(len(self.in_region), -1, np.int32)
+        boxes[self.on_decoy] = self.decoy_box
+        return boxes
 
 
 def find_pairs(log: Log, labels: Labels, iou: float) -> Pairs:
@@ -55,17 +63,19 @@ def find_pairs(log: Log, labels: Labels, iou: float) -> Pairs:
     candidate, counts = np.unique(near[left[reach]], return_counts=True)
     in_region = np.zeros(n_detections, np.bool_)
     in_region[near[left[(kind == IGNORE_REGION) & (inside >= least)]]] = True
-    decoy = np.full(n_detections, -1, np.int32)
-    on_decoy = np.flatnonzero((kind == DECOY) & (overlap >= least))
-    by_overlap = on_decoy[np.argsort(overlap[on_decoy], kind="stable")]
-    decoy[near[left[by_overlap]]] = right[by_overlap]  # the last written, the best, stays
+    decoys = np.flatnonzero((kind == DECOY) & (overlap >= least))
+    # By detection, then overlap; of equals the later box: the last of each detection is its best.
+    decoys = decoys[np.lexsort((overlap[decoys], left[decoys]))]
+    on_decoy = near[left[decoys]]
+    best = np.append(on_decoy[1:] != on_decoy[:-1], True)[: len(on_decoy)]
     return Pairs(
         candidate=candidate.astype(np.int64),
         start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         gt=right[reach].astype(np.int64),
         iou=overlap[reach],
         in_region=in_region,
-        decoy=decoy,
+        on_decoy=on_decoy[best],
+        decoy_box=right[decoys][best],
         n_gt=np.bincount(
             log.frame_media[boxes.frame[boxes.kind == TARGET]], minlength=n_media
         ).astype(np.int64),

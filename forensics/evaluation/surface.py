@@ -89,7 +89,8 @@ def surfaces(
             "start the grid there"
         )
     buckets = len(log.camera_names) if by_camera else 1
-    of_media = log.camera.astype(np.int32) if by_camera else np.zeros(len(log.media_id), np.int32)
+    of_media = log.camera if by_camera else np.zeros(len(log.media_id), np.int64)
+    of_media = of_media.astype(np.min_scalar_type(-buckets))  # one number per frame is kept
     shape = np.array([buckets, len(on_detector), len(on_classifier) + 1])
     a = kernels.bins(log.score, on_detector, 0)
     b = kernels.bins(log.target, on_classifier, 1)
