@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from forensics.evaluation.log import Floats
 from forensics.evaluation.rates import garwood_upper
@@ -42,7 +42,7 @@ def upper_bound(events: Floats, exposure: Floats, risk: float) -> float:
     if n < 2 or not total:
         return pooled
     rate = total / whole
-    reach = stats.t.ppf(1 - risk, n - 1) * _spread(events, exposure, rate) / total
+    reach = special.stdtrit(n - 1, 1 - risk) * _spread(events, exposure, rate) / total
     return max(pooled, float(rate * np.exp(min(reach, 700.0))))
 
 
@@ -60,7 +60,7 @@ def lower_bound(hits: Floats, totals: Floats, risk: float) -> float:
     hit, whole, n = float(hits.sum()), float(totals.sum()), len(hits)
     if not hit:
         return 0.0
-    pooled = float(stats.beta.ppf(risk, hit, whole - hit + 1))
+    pooled = float(special.betaincinv(hit, whole - hit + 1, risk))
     if not np.any(totals > 1):
         return pooled
     if hit == whole:
@@ -70,7 +70,7 @@ def lower_bound(hits: Floats, totals: Floats, risk: float) -> float:
     if n < 2 or not 0 < share < 1:
         return pooled
     se = _spread(hits, totals, share) / whole
-    reach = float(stats.t.ppf(1 - risk, n - 1)) * se / (share * (1 - share))
+    reach = float(special.stdtrit(n - 1, 1 - risk)) * se / (share * (1 - share))
     between = 1 / (1 + np.exp(min(reach - np.log(share / (1 - share)), 700.0)))
     return min(pooled, float(between))
 

@@ -29,12 +29,11 @@ from forensics.evaluation.goals import (
     split_cameras,
 )
 from forensics.evaluation.levels import CASCADE, count_arm
-from forensics.evaluation.log import Floats, Ints
 from forensics.evaluation.notes import scope_notes
 from forensics.evaluation.prepare import Prepared
-from forensics.evaluation.rates import FEW_CAMERAS
 from forensics.evaluation.scored import INCIDENTS, recall_level, scored_on
-from forensics.evaluation.surface import Surfaces, surfaces
+from forensics.evaluation.surface import surfaces
+from forensics.evaluation.walk import Step, pick
 from forensics.types import OperatingPoint
 
 __all__ = [
@@ -44,6 +43,7 @@ __all__ = [
     "UNITS",
     "Choice",
     "Goal",
+    "Step",
     "Terms",
     "choose_thresholds",
     "fixed_sequence",
@@ -54,29 +54,6 @@ __all__ = [
 SCHEMA = 1
 PATHS, STEPS = 5, 100
 UNPROMISED_PATHS = 20  # more paths cost a promise its risk; where none is given, they are free
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One pair of the walk, judged on the calibration cameras.
-
-    `bound` is the one-sided limit (None: nothing was exposed), `observed` the plain figure, both
-    in the goal's unit; `recall` None without positives; `place` indexes the surface.
-    """
-
-    place: tuple[int, int]
-    point: OperatingPoint
-    bound: float | None
-    observed: float | None
-    recall: float | None
-    false_alerts: int
-    false_alarm_frames: int
-    accepted: bool
-
-    def to_json(self) -> dict[str, Any]:
-        row = asdict(self)
-        del row["place"]
-        return {**row.pop("point"), **row}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +113,15 @@ def choose_thresholds(
     paths = PATHS if terms.guarantee else UNPROMISED_PATHS
     on_detector, on_classifier = _grids(prepared, paths * cascade, detector, classifier)
     counts = surfaces(prepared, on_detector, on_classifier, by_camera=True)
-    steps = _Walk(prepared, counts, calibration, goal, terms).steps(cascade)
-    enough = _exposed_cameras(counts, calibration, goal) >= FEW_CAMERAS
-    promised = terms.guarantee and enough
-    accepted = [step for step in steps if step.accepted]
-    best = _best(accepted, goal) if promised or not terms.guarantee else None
+    incidents = recall_level(prepared) == INCIDENTS
+    picked = pick(counts, calibration, goal, terms, cascade=cascade, incidents=incidents)
+    steps, best, promised = picked.steps, picked.best, picked.promised
     point = best.point if best else None
     names = prepared.log.camera_names
     found = promise.Found(
         n_calibration=len(calibration),
         n_test=len(test),
-        n_exposed=_exposed_cameras(counts, calibration, goal),
+        n_exposed=picked.n_exposed,
         strictest=steps[0].bound,
         has_recall=steps[0].recall is not None,
         point=point,
@@ -155,7 +130,7 @@ def choose_thresholds(
     return Choice(
         goal=goal,
         terms=terms,
-        promised=promised and best is not None,
+        promised=promised,
         operating_point=point,
         bound=best.bound if best and promised else None,
         recall_of=recall_level(prepared),
@@ -164,7 +139,7 @@ def choose_thresholds(
         on_calibration=scored_on(prepared, point, calibration) if point else None,
         on_test=scored_on(prepared, point, test) if point else None,
         scanned_on_test=scored_on(prepared, prepared.run.operating_point, test),
-        path=tuple(steps),
+        path=steps,
         scope=promise.scope(goal, terms, found),
         notes=_notes(prepared, point or prepared.run.operating_point),
         provenance=promise.provenance(prepared, goal, terms, found, calibration),
@@ -195,98 +170,3 @@ def _grids(
     if classifier is None:
         classifier = np.round(np.linspace(0, 0.99, STEPS), 2).tolist() if paths else [0.0]
     return detector, classifier
-
-
-class _Walk:
-    """Judges pairs of thresholds on the calibration cameras."""
-
-    def __init__(
-        self, prepared: Prepared, counts: Surfaces, cameras: list[int], goal: Goal, terms: Terms
-    ) -> None:
-        self._counts, self._cameras, self._goal, self._terms = counts, cameras, goal, terms
-        self._hits, self._positives = _hits(counts, recall_level(prepared) == INCIDENTS)
-        events, self._exposure = _exposed(counts, goal)
-        self._events: Ints = self._hits if goal.is_recall else events
-
-    def steps(self, cascade: bool) -> list[Step]:
-        """All pairs that were looked at, path by path."""
-        n_detector, n_classifier = len(self._counts.detector), len(self._counts.classifier)
-        paths = [[(i, 0) for i in range(n_detector)]]  # loose to strict
-        if cascade:
-            paths = [[(i, j) for j in range(1, n_classifier + 1)] for i in range(n_detector)]
-        steps = []
-        for path in paths:
-            ordered = path if self._goal.is_recall else path[::-1]
-            for i, j in ordered:
-                step = self._step(i, j, self._terms.risk / len(paths))
-                steps.append(step)
-                if self._terms.guarantee and not step.accepted:
-                    break
-        return steps
-
-    def _step(self, i: int, j: int, risk: float) -> Step:
-        counts, cameras = self._counts, self._cameras
-        events = self._events[cameras, i, j].astype(np.float64)
-        exposure = self._exposure[cameras]
-        positives = float(self._positives[cameras].sum())
-        whole = float(exposure.sum())
-        observed = float(events.sum()) / whole if whole else None
-        bound = (lower_bound if self._goal.is_recall else upper_bound)(events, exposure, risk)
-        figure = bound if self._terms.guarantee else observed
-        fine = whole > 0 and figure is not None and self._within(figure)
-        threshold = float(counts.classifier[j - 1]) if j else None
-        return Step(
-            place=(i, j),
-            point=OperatingPoint(float(counts.detector[i]), threshold),
-            bound=bound if whole else None,
-            observed=observed,
-            recall=float(self._hits[cameras, i, j].sum()) / positives if positives else None,
-            false_alerts=int(counts.counts["false_alerts"][cameras, i, j].sum()),
-            false_alarm_frames=int(counts.counts["frame_fp"][cameras, i, j].sum()),
-            accepted=fine,
-        )
-
-    def _within(self, figure: float) -> bool:
-        if self._goal.is_recall:
-            return fixed_sequence([-figure], -self._goal.value) is not None
-        return fixed_sequence([figure], self._goal.value) is not None
-
-
-def _hits(counts: Surfaces, incidents: bool) -> tuple[Ints, Floats]:
-    if incidents:
-        return counts.counts["detected"], counts.totals["n_incidents"]
-    return counts.counts["frame_tp"], counts.totals["n_positive"]
-
-
-def _exposed(counts: Surfaces, goal: Goal) -> tuple[Ints, Floats]:
-    """False alarms (cameras, nd, nc + 1) and exposure (cameras,) in the goal's unit."""
-    if goal.unit == PER_CAMERA_DAY:
-        return counts.counts["false_alerts"], counts.totals["hours_negative"] / 24
-    if goal.unit == PER_MILLION_FRAMES:
-        return counts.counts["frame_fp"], counts.totals["n_negative"] / 1e6
-    incidents = bool(counts.totals["n_incidents"].sum())
-    return _hits(counts, incidents)
-
-
-def _exposed_cameras(counts: Surfaces, cameras: list[int], goal: Goal) -> int:
-    return int((_exposed(counts, goal)[1][cameras] > 0).sum())
-
-
-def _best(accepted: Sequence[Step], goal: Goal) -> Step | None:
-    """For false alarms the best recall, for recall the fewest false alarms; then the other.
-
-    Of equals the lowest thresholds: what a few targets cannot tell apart should not cost recall.
-    Without positives recalls cannot be compared: then the lowest detector threshold with the
-    lowest accepted classifier threshold, which leaves the most to the classifier.
-    """
-    if not accepted:
-        return None
-    if accepted[0].recall is None:
-        return min(accepted, key=lambda step: step.place)
-
-    def worth(step: Step) -> tuple[float, ...]:
-        recall, quiet = step.recall or 0.0, (-step.false_alerts, -step.false_alarm_frames)
-        first = (*quiet, recall) if goal.is_recall else (recall, *quiet)
-        return (*first, -step.place[0], -step.place[1])
-
-    return max(accepted, key=worth)

@@ -20,7 +20,13 @@ from forensics.runlog.reader import RunTables
 from forensics.truth.base import Truth
 from forensics.types import OperatingPoint
 
-_COPIED = ("detector_class", "classifier_class", "classifier_score", "decided_by")
+_COPIED = (
+    "detection_index",
+    "detector_class",
+    "classifier_class",
+    "classifier_score",
+    "decided_by",
+)
 
 
 def decisions(
@@ -48,17 +54,19 @@ def decisions_prepared(
     log, labels = prepared.log, prepared.labels
     kept = np.flatnonzero(log.score >= np.float32(point.detector)).astype(np.int64)
     frame = log.det_frame[kept]
+    table = log.columns(_COPIED, kept)
+    copied = {name: table[name].to_pandas().to_numpy() for name in _COPIED}
     columns: dict[str, Any] = {
-        "row": log.det_row[kept],
+        "row": log.rows(kept),
         "media_id": pd.Categorical.from_codes(
             log.frame_media[frame], pd.Index(log.media_id, dtype=object)
         ),
         "frame_index": log.frame_index[frame],
-        "detection_index": _plain(log.column("detection_index", kept)),
+        "detection_index": copied.pop("detection_index"),
         "time_s": log.time_s[frame],
         "detector_score": log.score[kept],
         "target_score": log.target[kept],
-        **{name: _plain(log.column(name, kept)) for name in _COPIED},
+        **copied,
         "suspect": log.suspect[frame],
         "frame_label": np.array(FRAME_LABELS, object)[labels.frame[frame]]
         if prepared.has_truth
@@ -103,7 +111,3 @@ def _overlapped(prepared: Prepared, taken: Ints, kept: Ints) -> dict[str, Any]:
         "on_decoy": kinds[box] == DECOY,
         "planted": planted[box],
     }
-
-
-def _plain(column: Any) -> Any:
-    return column.to_pandas().to_numpy()

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 
 from forensics.evaluation.classes import DECOY, TARGET
+from forensics.evaluation.curves import sweep
+from forensics.evaluation.envelope import envelope
 from forensics.evaluation.fair import matched_false_alarms, matched_recall, removal
 from forensics.evaluation.levels import CASCADE, DETECTOR, ArmCounts, count_arm
 from forensics.evaluation.notes import scope_notes
 from forensics.evaluation.prepare import Prepared, prepare
 from forensics.evaluation.result import ArmFigures, Evaluation, per_camera
 from forensics.evaluation.rules import Rules, check_operating_point, run_operating_point
+from forensics.evaluation.strata import strata
 from forensics.runlog.reader import RunTables
 from forensics.truth.base import Truth
 from forensics.types import OperatingPoint
@@ -35,6 +38,7 @@ def evaluate_prepared(prepared: Prepared, point: OperatingPoint | None = None) -
     check_operating_point(prepared.run, point)
     detector = count_arm(prepared, point, DETECTOR)
     cascade = None if point.classifier is None else count_arm(prepared, point, CASCADE)
+    alone = sweep(prepared, None) if cascade else None
     return Evaluation(
         operating_point=point,
         denominators=denominators(prepared),
@@ -43,13 +47,25 @@ def evaluate_prepared(prepared: Prepared, point: OperatingPoint | None = None) -
             CASCADE: ArmFigures(prepared, cascade).to_json() if cascade else None,
         },
         removal=removal(detector, cascade) if cascade else None,
-        matched_recall=matched_recall(prepared, cascade) if cascade else None,
-        matched_false_alarms=matched_false_alarms(prepared, cascade) if cascade else None,
+        matched_recall=matched_recall(prepared, cascade, alone) if cascade else None,
+        matched_false_alarms=matched_false_alarms(prepared, cascade, alone) if cascade else None,
+        envelope=envelope(prepared, point) if cascade else None,
+        strata=strata_rows(prepared, point, detector, cascade),
         planted=planted(prepared),
         cameras=camera_table(prepared, detector, cascade),
         rules=prepared.rules.to_json(),
         notes=scope_notes(prepared, point, cascade),
     )
+
+
+def strata_rows(
+    prepared: Prepared, point: OperatingPoint, detector: ArmCounts, cascade: ArmCounts | None
+) -> tuple[dict[str, Any], ...]:
+    """The strata of both arms as plain rows; undefined is None."""
+    counted = {DETECTOR: detector} | ({CASCADE: cascade} if cascade else {})
+    table = strata(prepared, point, counted).astype(object)
+    rows: list[dict[str, Any]] = table.where(table.notna(), None).to_dict("records")
+    return tuple(rows)
 
 
 def denominators(prepared: Prepared) -> dict[str, Any]:

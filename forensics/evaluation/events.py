@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forensics.evaluation import kernels
 from forensics.evaluation.align import IGNORED, POSITIVE, UNLABELLED, Intervals, Labels
-from forensics.evaluation.log import Bools, Floats, Ints, Log, Scores
+from forensics.evaluation.log import Bools, Floats, Ints, Log, Rows, Scores
 from forensics.evaluation.rules import Rules
 
 NO_SCORE = np.float32(-np.inf)
@@ -23,15 +24,15 @@ NO_SCORE = np.float32(-np.inf)
 class Timeline:
     """Processed frames with a time that are not ignored, by media, then time: T of them.
 
-    `row` int64 (T,) frame row; `media` int64; `time_s` float64; `ordinal` int64, place among the
-    media's processed frames; `known` bool: labelled; `in_zone` bool: within an incident's zone;
-    `media_start` int64 (M + 1,).
+    `row` int32 (T,) frame row; `media` int32; `time_s` float64; `ordinal` int32, place among the
+    media's processed frames, empty where no confirmation asks for it; `known` bool: labelled;
+    `in_zone` bool: within an incident's zone; `media_start` int64 (M + 1,).
     """
 
-    row: Ints
-    media: Ints
+    row: Rows
+    media: Rows
     time_s: Floats
-    ordinal: Ints
+    ordinal: Rows
     known: Bools
     in_zone: Bools
     media_start: Ints
@@ -78,31 +79,50 @@ class Alerts:
 
 def build_timeline(log: Log, labels: Labels, rules: Rules) -> tuple[Timeline, Incidents]:
     """Order the frames that can alarm in time, and find the incidents among them."""
-    clocked = log.ok & ~np.isnan(log.time_s)
-    row = np.flatnonzero(clocked & (labels.frame != IGNORED)).astype(np.int64)
-    order = np.lexsort((log.time_s[row], log.frame_media[row]))
-    row = row[order]
-    media = log.frame_media[row]
+    row, media, time_s = _in_time(log, labels)
     media_start = np.searchsorted(media, np.arange(len(log.media_id) + 1)).astype(np.int64)
-    time_s = log.time_s[row]
-    positive = labels.frame[row] == POSITIVE
-    incidents = _incidents(labels.intervals, time_s, positive, media_start, rules)
-    depth = np.zeros(len(row) + 1, np.int64)
-    np.add.at(depth, incidents.low, 1)
-    np.add.at(depth, incidents.high, -1)
-    place = np.cumsum(log.ok) - 1
+    label = labels.frame[row]
+    incidents = _incidents(labels.intervals, time_s, label == POSITIVE, media_start, rules)
+    in_zone = np.zeros(len(row), np.bool_)
+    for low, high in zip(incidents.low.tolist(), incidents.high.tolist(), strict=True):
+        in_zone[low:high] = True
     timeline = Timeline(
         row=row,
         media=media,
         time_s=time_s,
-        ordinal=place[row] - (np.cumsum(log.ok) - log.ok)[log.media_start[media]]
-        if len(row)
-        else row,
-        known=labels.frame[row] != UNLABELLED,
-        in_zone=np.cumsum(depth)[:-1] > 0,
+        ordinal=_ordinals(log, row, media) if rules.confirm_frames > 1 else row[:0],
+        known=label != UNLABELLED,
+        in_zone=in_zone,
         media_start=media_start,
     )
     return timeline, incidents
+
+
+def _in_time(log: Log, labels: Labels) -> tuple[Rows, Rows, Floats]:
+    """Rows, media and times of the timeline's frames; the log's own arrays where all are in it."""
+    usable = log.ok & ~np.isnan(log.time_s) & (labels.frame != IGNORED)
+    row = np.flatnonzero(usable).astype(np.int32)
+    media, time_s = log.frame_media, log.time_s
+    if len(row) < len(usable):
+        media, time_s = media[row], time_s[row]
+    ordered = media[1:] > media[:-1]
+    ordered |= time_s[1:] >= time_s[:-1]
+    if not ordered.all():
+        order = np.lexsort((time_s, media))
+        row, media, time_s = row[order], media[order], time_s[order]
+    return row, media, time_s
+
+
+def _ordinals(log: Log, row: Rows, media: Rows) -> Rows:
+    """Place of each frame among the processed frames of its media: int32."""
+    upto = np.cumsum(log.ok, dtype=np.int32)
+    first = log.media_start[:-1]
+    before = np.zeros(len(first), np.int32)
+    before[first > 0] = upto[first[first > 0] - 1]
+    ordinal = upto[row] if len(row) < len(upto) else upto
+    ordinal -= before[media]
+    ordinal -= 1
+    return ordinal
 
 
 def _incidents(
@@ -156,13 +176,7 @@ def merge_intervals(intervals: Intervals, gap_s: float) -> Intervals:
 
 def frame_scores(log: Log, alive: Bools) -> Scores:
     """Best detector score per frame over the `alive` detections: float32 (F,), -inf for none."""
-    scores = np.full(len(log.frame_index), NO_SCORE, np.float32)
-    numbers = np.flatnonzero(alive)
-    frames = log.det_frame[numbers]
-    first = np.ones(len(numbers), np.bool_)
-    first[1:] = np.diff(frames) > 0  # detections stand by descending score within their frame
-    scores[frames[first]] = log.score[numbers[first]]
-    return scores
+    return kernels.best_scores(alive, log.det_start, log.score)
 
 
 def alarm_scores(log: Log, timeline: Timeline, alive: Bools, rules: Rules) -> Scores:
@@ -177,7 +191,7 @@ def alarm_scores(log: Log, timeline: Timeline, alive: Bools, rules: Rules) -> Sc
     confirmed = np.full(len(own), NO_SCORE, np.float32)
     active = np.flatnonzero(own > NO_SCORE)
     base = int(timeline.ordinal.max(initial=0)) + rules.confirm_frames + 1
-    key = timeline.media * base + timeline.ordinal
+    key = timeline.media * np.int64(base) + timeline.ordinal
     order = np.argsort(key, kind="stable")
     sorted_key = key[order]
     window = np.full((len(active), rules.confirm_frames), NO_SCORE, np.float32)

@@ -7,6 +7,7 @@ no merit as such. Raising the detector threshold is the free alternative: it is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,13 @@ from forensics.evaluation.curves import Sweep, at_least, sweep
 from forensics.evaluation.levels import DETECTOR, ArmCounts, count_arm
 from forensics.evaluation.log import Scores
 from forensics.evaluation.prepare import Prepared
+from forensics.evaluation.rates import undefined
+from forensics.evaluation.rematch import (
+    Moved,
+    difference_at_false_alarms,
+    kept_sums,
+    ratio_at_recall,
+)
 from forensics.types import OperatingPoint
 
 
@@ -46,21 +54,29 @@ def _fall(before: Any, after: Any) -> int:
     return int(before.sum()) - int(after.sum())
 
 
-def matched_recall(prepared: Prepared, cascade: ArmCounts) -> dict[str, Any]:
+def matched_recall(
+    prepared: Prepared, cascade: ArmCounts, swept: Sweep | None = None
+) -> dict[str, Any]:
     """The detector alone at the highest threshold that reaches the cascade's recall.
 
     Recall of incidents, or of frames where there are none. `false_alarm_ratio` is the cascade's
-    false alarm frames over the detector's: below 1 the classifier earns its keep.
+    false alarm frames over the detector's: below 1 the classifier earns its keep. Its interval
+    is a paired bootstrap over cameras in which the threshold is chosen anew each time. `swept` is
+    `sweep(prepared, None)`, if it is at hand.
     """
-    swept = sweep(prepared, None)
+    swept = swept or sweep(prepared, None)
     level, scores, total, hit = _recalled(swept, cascade)
     if not total or not hit:
         why = "truth has no positives" if not total else "the cascade detects nothing"
         return {"level": level, "undefined": why, "detector_threshold": None, "recall": None,
-                "detector": None, "cascade": None, "false_alarm_ratio": None}  # fmt: skip
+                "detector": None, "cascade": None, "false_alarm_ratio": None,
+                "false_alarm_ratio_interval": undefined(why).to_json()}  # fmt: skip
     threshold = float(scores[len(scores) - hit])
     arm = count_arm(prepared, OperatingPoint(threshold, None), DETECTOR)
     detector, own = _figures(swept, arm), _figures(swept, cascade)
+    ratio = _divide(own["false_alarm_frames"], detector["false_alarm_frames"])
+    incidents = level == "event"
+    limits = ratio_at_recall(_alone(prepared), kept_sums(prepared, cascade, incidents), incidents)
     return {
         "level": level,
         "undefined": None,
@@ -68,35 +84,52 @@ def matched_recall(prepared: Prepared, cascade: ArmCounts) -> dict[str, Any]:
         "recall": hit / total,
         "detector": detector,
         "cascade": own,
-        "false_alarm_ratio": _divide(own["false_alarm_frames"], detector["false_alarm_frames"]),
+        "false_alarm_ratio": ratio,
+        "false_alarm_ratio_interval": replace(limits, value=ratio).to_json(),
     }
 
 
-def matched_false_alarms(prepared: Prepared, cascade: ArmCounts) -> dict[str, Any]:
+def matched_false_alarms(
+    prepared: Prepared, cascade: ArmCounts, swept: Sweep | None = None
+) -> dict[str, Any]:
     """The detector alone at the lowest threshold with no more false alarm frames than the cascade.
 
     That is the detector's best recall within the cascade's budget. `recall_difference` is the
-    cascade's recall minus the detector's.
+    cascade's recall minus the detector's, with an interval as in `matched_recall`.
     """
-    swept = sweep(prepared, None)
+    swept = swept or sweep(prepared, None)
     level, _, total, hit = _recalled(swept, cascade)
     budget = int(cascade.frame.fp.sum())
     floor = float(prepared.run.manifest["thresholds"]["floor"])
     threshold = threshold_within(floor, swept.frame_fp, budget)
     if not swept.n_negative:
-        return {"level": level, "undefined": "truth has no negative frames",
+        why = "truth has no negative frames"
+        return {"level": level, "undefined": why,
                 "detector_threshold": None, "detector": None, "cascade": None,
-                "recall_difference": None}  # fmt: skip
+                "recall_difference": None,
+                "recall_difference_interval": undefined(why).to_json()}  # fmt: skip
     arm = count_arm(prepared, OperatingPoint(threshold, None), DETECTOR)
     detected = int((arm.event.detected if level == "event" else arm.frame.tp).sum())
+    why = None if total else "truth has no positives"
+    difference = (hit - detected) / total if total else None
+    incidents = level == "event"
+    limits = undefined(why) if why else difference_at_false_alarms(
+        _alone(prepared), kept_sums(prepared, cascade, incidents), incidents
+    )  # fmt: skip
     return {
         "level": level,
-        "undefined": None if total else "truth has no positives",
+        "undefined": why,
         "detector_threshold": threshold,
         "detector": _figures(swept, arm),
         "cascade": _figures(swept, cascade),
-        "recall_difference": (hit - detected) / total if total else None,
+        "recall_difference": difference,
+        "recall_difference_interval": replace(limits, value=difference).to_json(),
     }
+
+
+def _alone(prepared: Prepared) -> Moved:
+    """The detector alone, from the floor of the log up."""
+    return Moved(prepared, None, float(np.float32(prepared.run.manifest["thresholds"]["floor"])))
 
 
 def _recalled(swept: Sweep, cascade: ArmCounts) -> tuple[str, Any, int, int]:

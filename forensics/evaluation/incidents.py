@@ -84,7 +84,7 @@ def _table(prepared: Prepared, alive: np.ndarray, frame: Ints, alert: Ints) -> p
             "last_frame": grouped["index"].max().to_numpy(),
             "frames": grouped.size().to_numpy(),
             "detections": found.groupby("alert").size().to_numpy(),
-            "best_row": log.det_row[best["number"].to_numpy()],
+            "best_row": log.rows(best["number"].to_numpy()),
             "best_frame": log.frame_index[best["frame"].to_numpy()],
             "best_score": best["score"].to_numpy(),
             "best_target_score": best["target"].to_numpy(),

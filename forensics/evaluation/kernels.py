@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger[Any]]
 Bins = NDArray[np.int16]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -54,6 +54,30 @@ def greedy(alive: Bools, start: Ints, gt: Ints, iou: Floats, n_gt: int) -> Ints:
             taken[choice] = True
             found[k] = choice
     return found
+
+
+@compiled
+def group_starts(group: Ints, groups: int) -> NDArray[np.int32]:
+    """Where each group begins in ascending group numbers: int32 (groups + 1,)."""
+    out = np.zeros(groups + 1, np.int32)
+    for i in range(group.size):
+        out[group[i] + 1] += 1
+    for g in range(groups):
+        out[g + 1] += out[g]
+    return out
+
+
+@compiled
+def best_scores(alive: Bools, start: Ints, score: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Score of the first alive detection of each group, as they stand by falling score; -inf for
+    none. Group g holds detections `start[g]:start[g + 1]`: float32 (groups,)."""
+    out = np.full(start.size - 1, -np.inf, np.float32)
+    for g in range(start.size - 1):
+        for i in range(start[g], start[g + 1]):
+            if alive[i]:
+                out[g] = score[i]
+                break
+    return out
 
 
 @compiled

@@ -13,7 +13,7 @@ import numpy as np
 
 from forensics.evaluation.align import IGNORED, NEGATIVE, POSITIVE, UNLABELLED, Labels
 from forensics.evaluation.events import Incidents
-from forensics.evaluation.log import Bools, Floats, Ints, Log
+from forensics.evaluation.log import Floats, Ints, Log
 from forensics.evaluation.rules import Rules
 from forensics.runlog.reader import RunTables
 from forensics.types import CoverageState, Status
@@ -53,11 +53,7 @@ def count_frames(
     run: RunTables, log: Log, labels: Labels, incidents: Incidents, rules: Rules
 ) -> Ledger:
     """Count the frames of every media by what is known about them."""
-    n_media = len(log.media_id)
-
-    def count(mask: Bools) -> Ints:
-        return np.bincount(log.frame_media[mask], minlength=n_media).astype(np.int64)
-
+    count = log.count
     label = labels.frame
     evaluated = log.ok & ((label == NEGATIVE) | (label == POSITIVE))
     processed = count(log.ok)
@@ -122,7 +118,7 @@ def _hours_negative(
     """
     hours = np.zeros(len(log.media_id), np.float64)
     evaluable = log.ok & ((labels.frame == NEGATIVE) | (labels.frame == POSITIVE))
-    for code in np.unique(log.frame_media[evaluable & ~np.isnan(log.time_s)]).tolist():
+    for code in np.flatnonzero(log.count(evaluable & ~np.isnan(log.time_s))).tolist():
         rows = slice(log.media_start[code], log.media_start[code + 1])
         clocked = ~np.isnan(log.time_s[rows])
         order = np.argsort(log.time_s[rows][clocked], kind="stable")

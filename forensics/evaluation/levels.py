@@ -103,7 +103,6 @@ def _box(prepared: Prepared, alive: Bools, outcome: Outcomes, taken: Ints) -> Bo
     def count(mask: Bools) -> Ints:
         return np.bincount(media[mask & counts], minlength=n_media).astype(np.int64)
 
-    n_gt = np.bincount(log.frame_media, pairs.n_gt, n_media).astype(np.int64)
     tp = count(outcome == TRUE)
     in_reach = np.zeros(len(alive), np.bool_)
     in_reach[pairs.candidate] = True
@@ -113,7 +112,7 @@ def _box(prepared: Prepared, alive: Bools, outcome: Outcomes, taken: Ints) -> Bo
     return BoxCounts(
         tp=tp,
         fp=count(outcome == FALSE),
-        fn=n_gt - tp,
+        fn=pairs.n_gt - tp,
         ignored=count(outcome == IGNORED),
         duplicates=count((outcome == FALSE) & in_reach),
         found=np.bincount(found_media, minlength=n_media).astype(np.int64),
@@ -122,10 +121,9 @@ def _box(prepared: Prepared, alive: Bools, outcome: Outcomes, taken: Ints) -> Bo
 
 def _frame(prepared: Prepared, alive: Bools) -> FrameCounts:
     log, labels, pairs = prepared.log, prepared.labels, prepared.pairs
-    n_media = len(log.media_id)
 
     def count(mask: Bools) -> Ints:
-        return np.bincount(log.frame_media[mask & log.ok], minlength=n_media).astype(np.int64)
+        return log.count(mask & log.ok)
 
     alert = frame_scores(log, alive & prepared.alarming) > -np.inf
     on_target = np.zeros(len(log.score), np.bool_)

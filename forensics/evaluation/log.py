@@ -1,11 +1,13 @@
 """A run's frames and detections as plain arrays, ordered for evaluation.
 
 M media (unique content), F frame rows, D detections. Only frames with status `ok` count as
-processed; detections of other frames are left out. Boxes stay in the Arrow table until asked for.
+processed; detections of other frames are left out. Boxes stay in the run until asked for. Row
+numbers are int32: ten million detections then fit in half the memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +17,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forensics.errors import RunLogError
+from forensics.evaluation import kernels
+from forensics.runlog.parts import PartTable
 from forensics.runlog.reader import RunTables
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger[Any]]  # int64 where nothing else is said
+Rows = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Scores = NDArray[np.float32]
 _XYXY = ("x_min", "y_min", "x_max", "y_max")
+_FRAME_COLUMNS = ("media_id", "frame_index", "time_s", "status", "suspect")
+_DETECTION_COLUMNS = (
+    "media_id", "frame_index", "detection_index", "detector_score", "target_score",
+)  # fmt: skip
+MOST = int(np.iinfo(np.int32).max)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,11 +41,11 @@ class Log:
     Media: `media_id`, `path` (first path of that content), `camera` int64 (M,) into
     `camera_names`, `width`/`height` int64 (M,), 0 when unknown, `still` bool (M,); `aliases` maps
     every logged path to its media. Frames, ordered by media then index: `frame_media`,
-    `frame_index` int64 (F,), `time_s` float64 (F,), NaN without a clock, `ok`, `suspect` bool
+    `frame_index` int32 (F,), `time_s` float64 (F,), NaN without a clock, `ok`, `suspect` bool
     (F,), `media_start` int64 (M + 1,) row offsets. Detections, ordered by frame then descending
-    detector score (ties: lower detection index first): `det_frame` int64 (D,) row of its frame,
-    `det_start` int64 (F + 1,), `score` and `target` float32 (D,), target NaN when not
-    classified, `det_row` int64 (D,) row in `table`.
+    detector score (ties: lower detection index first): `det_frame` int32 (D,) row of its frame,
+    `det_start` int32 (F + 1,), `score` and `target` float32 (D,), target NaN when not
+    classified, `det_row` int32 (D,) row in `table`, None where that is the detection's number.
     """
 
     media_id: tuple[str, ...]
@@ -46,58 +56,95 @@ class Log:
     width: Ints
     height: Ints
     still: Bools
-    frame_media: Ints
-    frame_index: Ints
+    frame_media: Rows
+    frame_index: Rows
     time_s: Floats
     ok: Bools
     suspect: Bools
     media_start: Ints
-    det_frame: Ints
-    det_start: Ints
-    det_row: Ints
+    det_frame: Rows
+    det_start: Rows
+    det_row: Rows | None
     score: Scores
     target: Scores
-    table: pa.Table
+    table: PartTable | pa.Table
 
     def boxes(self, detections: Ints) -> Scores:
         """Boxes of the given detections: float32 (n, 4), source pixels, half-open."""
-        rows = self.table.select(_XYXY).take(pa.array(self.det_row[detections]))
+        rows = self.columns(_XYXY, detections)
         return np.stack([_numpy(rows[name], np.float32) for name in _XYXY], axis=1)
 
-    def column(self, name: str, detections: Ints) -> pa.ChunkedArray:
-        """One column of the detections table at the given detections."""
-        return self.table[name].take(pa.array(self.det_row[detections]))
+    def count(self, mask: Bools) -> NDArray[np.int64]:
+        """How many frames of each media are in the mask (F,): int64 (M,)."""
+        spans = zip(self.media_start[:-1].tolist(), self.media_start[1:].tolist(), strict=True)
+        return np.array([np.count_nonzero(mask[low:high]) for low, high in spans], np.int64)
+
+    def rows(self, detections: Ints) -> Ints:
+        """Rows of the given detections in the detections table."""
+        return detections if self.det_row is None else self.det_row[detections]
+
+    def columns(self, names: Sequence[str], detections: Ints) -> pa.Table:
+        """Columns of the detections table at the given detections."""
+        return self.table.select(list(names)).take(pa.array(self.rows(detections)))
 
 
 def read_log(run: RunTables) -> Log:
-    """Lay a run out as arrays; fails where rows refer to frames or media that are not there."""
+    """Lay a run out as arrays; fails where rows refer to frames or media that are not there.
+
+    The tables are read in batches, and of each only what is needed: 20 bytes of a frame and 16 of
+    a detection are kept.
+    """
     media = _media(run.media)
     codes = {name: code for code, name in enumerate(media["media_id"])}
-    frame_media = _codes(run.frames["media_id"], codes, "frames")
-    frame_index = _numpy(run.frames["frame_index"], np.int64)
-    order = _order(frame_media, frame_index)
-    frames = run.frames if order is None else run.frames.take(pa.array(order))
-    if order is not None:
-        frame_media, frame_index = frame_media[order], frame_index[order]
-    base = int(frame_index.max(initial=0)) + 1
-    frame_key = frame_media * base + frame_index
-    if np.any(np.diff(frame_key) <= 0):
-        raise RunLogError("the run lists a frame twice; run `forensics verify` on it")
-    ok = _equals(frames["status"], "ok")
-    detections = _detections(run.detections, codes, base, frame_key, ok)
-    count = len(media["media_id"])
+    frames = _frames(run.frames, codes)
+    frame_media, ok = frames["frame_media"], frames["ok"]
+    media_start = np.searchsorted(frame_media, np.arange(len(codes) + 1)).astype(np.int64)
+    detections = _detections(run.detections, codes, frames["frame_index"], media_start, ok)
     return Log(
         **media,
-        frame_media=frame_media,
-        frame_index=frame_index,
-        time_s=_numpy(frames["time_s"], np.float64),
-        ok=ok,
-        suspect=_truth(frames["suspect"]),
-        media_start=np.searchsorted(frame_media, np.arange(count + 1)).astype(np.int64),
-        det_start=np.searchsorted(detections["det_frame"], np.arange(len(ok) + 1)).astype(np.int64),
-        table=run.detections,
+        **frames,
         **detections,
+        media_start=media_start,
+        det_start=kernels.group_starts(detections["det_frame"], len(ok)),
+        table=run.detections,
     )
+
+
+def _frames(table: PartTable | pa.Table, codes: dict[str, int]) -> dict[str, Any]:
+    _check_size(table, "frames")
+    columns = {
+        "frame_media": np.empty(table.num_rows, np.int32),
+        "frame_index": np.empty(table.num_rows, np.int32),
+        "time_s": np.empty(table.num_rows, np.float64),
+        "ok": np.empty(table.num_rows, np.bool_),
+        "suspect": np.empty(table.num_rows, np.bool_),
+    }
+    stop = 0
+    for batch in table.select(list(_FRAME_COLUMNS)).to_batches():
+        start, stop = stop, stop + batch.num_rows
+        index = _numpy(batch["frame_index"], np.int64)
+        if len(index) and not 0 <= index.min() <= index.max() <= MOST:
+            raise RunLogError(f"the run has a frame index beyond {MOST}; run `forensics verify`")
+        columns["frame_media"][start:stop] = _codes(batch["media_id"], codes, "frames")
+        columns["frame_index"][start:stop] = index
+        columns["time_s"][start:stop] = _numpy(batch["time_s"], np.float64)
+        columns["ok"][start:stop] = _truth(pc.equal(batch["status"], "ok"))
+        columns["suspect"][start:stop] = _truth(batch["suspect"])
+    media, index = columns["frame_media"], columns["frame_index"]
+    if not _is_ordered(media, index):
+        order = np.lexsort((index, media))
+        columns = {name: column[order] for name, column in columns.items()}
+        if not _is_ordered(columns["frame_media"], columns["frame_index"]):
+            raise RunLogError("the run lists a frame twice; run `forensics verify` on it")
+    return columns
+
+
+def _check_size(table: PartTable | pa.Table, name: str) -> None:
+    if table.num_rows > MOST:
+        raise RunLogError(
+            f"the run has more than {MOST} {name}: too many to judge at once; scan the footage "
+            "into several runs"
+        )
 
 
 def _media(table: pa.Table) -> dict[str, Any]:
@@ -130,70 +177,79 @@ def _camera(row: dict[str, Any]) -> str:
 
 
 def _detections(
-    table: pa.Table, codes: dict[str, int], base: int, frame_key: Ints, ok: Bools
+    table: PartTable | pa.Table,
+    codes: dict[str, int],
+    frame_index: Rows,
+    media_start: Ints,
+    ok: Bools,
 ) -> dict[str, Any]:
-    key = _codes(table["media_id"], codes, "detections") * base
-    index = _numpy(table["frame_index"], np.int64)
-    if np.any(index >= base):
-        raise RunLogError("the run has detections of unlisted frames; run `forensics verify`")
-    key += index
-    frame = np.searchsorted(frame_key, key).astype(np.int64)
-    frame[frame == len(frame_key)] = 0
-    if len(key) and (not len(frame_key) or np.any(frame_key[frame] != key)):
-        raise RunLogError("the run has detections of unlisted frames; run `forensics verify`")
-    score = _numpy(table["detector_score"], np.float32)
+    _check_size(table, "detections")
+    frame, number = np.empty(table.num_rows, np.int32), np.empty(table.num_rows, np.int32)
+    score, target = np.empty(table.num_rows, np.float32), np.empty(table.num_rows, np.float32)
+    stop = 0
+    for batch in table.select(list(_DETECTION_COLUMNS)).to_batches():
+        start, stop = stop, stop + batch.num_rows
+        media = _codes(batch["media_id"], codes, "detections")
+        index = _numpy(batch["frame_index"], np.int64)
+        frame[start:stop] = _frame_rows(media, index, frame_index, media_start)
+        number[start:stop] = _numpy(batch["detection_index"], np.int32)
+        score[start:stop] = _numpy(batch["detector_score"], np.float32)
+        target[start:stop] = _numpy(batch["target_score"], np.float32)
     if np.any(np.isnan(score)):
         raise RunLogError("the run has detections without a detector score; run `forensics verify`")
-    number = _numpy(table["detection_index"], np.int64)
-    rows = np.arange(len(key), dtype=np.int64)
-    if not _is_ranked(frame, score, number):
-        rows = np.lexsort((number, -score, frame)).astype(np.int64)
-    rows = rows[ok[frame[rows]]]
-    target = _numpy(table["target_score"], np.float32)
-    return {
-        "det_frame": frame[rows],
-        "det_row": rows,
-        "score": score[rows],
-        "target": target[rows],
-    }
+    rows, kept = None, ok[frame]
+    if not _is_ranked(frame, score, number) or not kept.all():
+        rows = np.lexsort((number, -score, frame)).astype(np.int32)
+        rows = rows[kept[rows]]
+        frame, score, target = frame[rows], score[rows], target[rows]
+    return {"det_frame": frame, "det_row": rows, "score": score, "target": target}
 
 
-def _is_ranked(frame: Ints, score: Scores, number: Ints) -> bool:
-    step, fall, count = np.diff(frame), np.diff(score), np.diff(number)
-    fine = (step > 0) | ((step == 0) & ((fall < 0) | ((fall == 0) & (count > 0))))
+def _frame_rows(media: Rows, index: Ints, frame_index: Rows, media_start: Ints) -> Rows:
+    """Frame row int32 of each (media, index); fails where there is no such frame."""
+    rows = np.empty(len(index), np.int32)
+    for code in np.unique(media).tolist():
+        here = media == code
+        first, own = int(media_start[code]), frame_index[media_start[code] : media_start[code + 1]]
+        place = np.searchsorted(own, index[here])
+        place[place == len(own)] = 0
+        if not len(own) or np.any(own[place] != index[here]):
+            raise RunLogError("the run has detections of unlisted frames; run `forensics verify`")
+        rows[here] = first + place
+    return rows
+
+
+def _is_ranked(frame: Rows, score: Scores, number: Rows) -> bool:
+    same = frame[1:] == frame[:-1]
+    fine = frame[1:] > frame[:-1]
+    fine |= same & (score[1:] < score[:-1])
+    same &= score[1:] == score[:-1]
+    fine |= same & (number[1:] > number[:-1])
     return bool(fine.all())
 
 
-def _order(media: Ints, index: Ints) -> Ints | None:
-    step = np.diff(media)
-    if bool(np.all((step > 0) | ((step == 0) & (np.diff(index) > 0)))):
-        return None
-    return np.lexsort((index, media)).astype(np.int64)
+def _is_ordered(media: Rows, index: Rows) -> bool:
+    fine = media[1:] > media[:-1]
+    fine |= (media[1:] == media[:-1]) & (index[1:] > index[:-1])
+    return bool(fine.all())
 
 
-def _codes(column: pa.ChunkedArray, codes: dict[str, int], table: str) -> Ints:
+def _codes(column: pa.Array, codes: dict[str, int], table: str) -> Rows:
     """Media numbers of a (possibly dictionary-encoded) `media_id` column."""
-    parts = []
-    for chunk in column.chunks:
-        encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-        names = [codes.get(name, -1) for name in encoded.dictionary.to_pylist()]
-        lookup = np.array([*names, -1], np.int64)
-        parts.append(lookup[_numpy(encoded.indices, np.int64, missing=len(names))])
-    found = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    names = [codes.get(name, -1) for name in encoded.dictionary.to_pylist()]
+    lookup = np.array([*names, -1], np.int32)
+    found = lookup[_numpy(encoded.indices, np.int64, missing=len(names))]
     if np.any(found < 0):
         raise RunLogError(f"the run's {table} name unlisted media; run `forensics verify` on it")
-    return found
+    return np.asarray(found, np.int32)
 
 
 def _numpy(column: Any, dtype: Any, missing: float = np.nan) -> NDArray[Any]:
     if column.null_count:
         column = pc.fill_null(column, pa.scalar(missing, column.type))
-    return np.asarray(column.to_numpy()).astype(dtype, copy=False)
+    return np.asarray(column.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)
 
 
-def _truth(column: pa.ChunkedArray) -> Bools:
-    return np.asarray(pc.fill_null(column, False).to_numpy(), np.bool_)
-
-
-def _equals(column: pa.ChunkedArray, value: str) -> Bools:
-    return _truth(pc.equal(column, value))
+def _truth(column: pa.Array) -> Bools:
+    return np.asarray(pc.fill_null(column, False).to_numpy(zero_copy_only=False), np.bool_)

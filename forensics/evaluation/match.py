@@ -30,8 +30,8 @@ class Pairs:
     Candidates are detections with at least one real truth box in reach: `candidate` int64 (C,)
     detection numbers, ascending; candidate k may take truth boxes `gt[start[k]:start[k + 1]]`
     (int64, numbers in `Labels.boxes`) with overlaps `iou` float64. `in_region` bool (D,): inside
-    an ignore region. `decoy` int64 (D,): the best-overlapping decoy in reach, or -1. `n_gt` (F,)
-    real truth boxes per frame.
+    an ignore region. `on_decoy` int64: detections with a decoy in reach, ascending; `decoy_box`:
+    the best-overlapping one of each. `n_gt` int64 (M,): real truth boxes per media.
     """
 
     candidate: Ints
@@ -39,16 +39,23 @@ class Pairs:
     gt: Ints
     iou: Floats
     in_region: Bools
-    decoy: Ints
+    on_decoy: Ints
+    decoy_box: Ints
     n_gt: Ints
+
+    @property
+    def decoy(self) -> Ints:
+        """The best-overlapping decoy in reach of every detection, or -1: int32 (D,)."""
+        boxes = np.full(len(self.in_region), -1, np.int32)
+        boxes[self.on_decoy] = self.decoy_box
+        return boxes
 
 
 def find_pairs(log: Log, labels: Labels, iou: float) -> Pairs:
     """Compare every detection with every truth box of its frame."""
     boxes = labels.boxes
-    n_frames, n_detections = len(log.frame_index), len(log.score)
-    near = np.arange(n_detections)
-    near, left, right = _same_frame(log, labels, near)
+    n_detections, n_media = len(log.score), len(log.media_id)
+    near, left, right = _same_frame(log, labels, None)
     overlap, inside = _overlaps(log.boxes(near)[left], boxes.xyxy[right])
     least = min(iou, 1 - 1e-10)  # as pycocotools: equal boxes match at threshold 1
     kind = boxes.kind[right]
@@ -56,33 +63,42 @@ def find_pairs(log: Log, labels: Labels, iou: float) -> Pairs:
     candidate, counts = np.unique(near[left[reach]], return_counts=True)
     in_region = np.zeros(n_detections, np.bool_)
     in_region[near[left[(kind == IGNORE_REGION) & (inside >= least)]]] = True
-    decoy = np.full(n_detections, -1, np.int64)
-    on_decoy = np.flatnonzero((kind == DECOY) & (overlap >= least))
-    by_overlap = on_decoy[np.argsort(overlap[on_decoy], kind="stable")]
-    decoy[near[left[by_overlap]]] = right[by_overlap]  # the last written, the best, stays
+    decoys = np.flatnonzero((kind == DECOY) & (overlap >= least))
+    # By detection, then overlap; of equals the later box: the last of each detection is its best.
+    decoys = decoys[np.lexsort((overlap[decoys], left[decoys]))]
+    on_decoy = near[left[decoys]]
+    best = np.append(on_decoy[1:] != on_decoy[:-1], True)[: len(on_decoy)]
     return Pairs(
         candidate=candidate.astype(np.int64),
         start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         gt=right[reach].astype(np.int64),
         iou=overlap[reach],
         in_region=in_region,
-        decoy=decoy,
-        n_gt=np.bincount(boxes.frame[boxes.kind == TARGET], minlength=n_frames).astype(np.int64),
+        on_decoy=on_decoy[best],
+        decoy_box=right[decoys][best],
+        n_gt=np.bincount(
+            log.frame_media[boxes.frame[boxes.kind == TARGET]], minlength=n_media
+        ).astype(np.int64),
     )
 
 
-def _same_frame(log: Log, labels: Labels, numbers: Ints) -> tuple[Ints, Ints, Ints]:
-    """The given detections that share a frame with truth boxes, and all their pairs.
+def _same_frame(log: Log, labels: Labels, numbers: Ints | None) -> tuple[Ints, Ints, Ints]:
+    """The given detections (None: all) that share a frame with truth boxes, and all their pairs.
 
     Returns `near`, detection numbers; `left`, positions in `near`, and `right`, truth boxes.
     """
-    first = np.searchsorted(labels.boxes.frame, np.arange(len(log.frame_index) + 1))
-    per_frame = np.diff(first)
-    near = numbers[per_frame[log.det_frame[numbers]] > 0]
-    counts = per_frame[log.det_frame[near]]
+    boxed = np.zeros(len(log.frame_index), np.bool_)
+    boxed[labels.boxes.frame] = True
+    if numbers is None:
+        near: Ints = np.flatnonzero(boxed[log.det_frame])
+    else:
+        near = numbers[boxed[log.det_frame[numbers]]]
+    frame = log.det_frame[near].astype(labels.boxes.frame.dtype)
+    first = np.searchsorted(labels.boxes.frame, frame, "left")
+    counts = np.searchsorted(labels.boxes.frame, frame, "right") - first
     left = np.repeat(np.arange(len(near)), counts)
     offset = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return near, left, first[log.det_frame[near[left]]] + offset
+    return near, left, first[left] + offset
 
 
 def overlaps_with(log: Log, labels: Labels, numbers: Ints, kind: int) -> Floats:
@@ -129,11 +145,11 @@ def survivors(log: Log, labels: Labels, detector: float | None, classifier: floa
 
 
 def match(pairs: Pairs, alive: Bools) -> tuple[Outcomes, Ints]:
-    """Outcome int8 (D,) of every detection, and the truth box int64 (D,) it takes, or -1.
+    """Outcome int8 (D,) of every detection, and the truth box int32 (D,) it takes, or -1.
 
     Only meaningful on frames with box labels; FALSE includes duplicates on a taken box.
     """
-    taken = np.full(len(alive), -1, np.int64)
+    taken = np.full(len(alive), -1, np.int32)
     n_gt = int(pairs.gt.max(initial=-1)) + 1
     taken[pairs.candidate] = kernels.greedy(
         alive[pairs.candidate], pairs.start, pairs.gt, pairs.iou, n_gt

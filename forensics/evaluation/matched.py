@@ -8,33 +8,27 @@ Sources: section 7 of the evaluation's design; McNemar 1947, exact.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from forensics.evaluation.compare import Side, incident_pairs, media_order
 from forensics.evaluation.curves import sweep
-from forensics.evaluation.events import NO_SCORE
 from forensics.evaluation.fair import threshold_within
 from forensics.evaluation.levels import CASCADE, ArmCounts, count_arm
-from forensics.evaluation.log import Floats, Scores
+from forensics.evaluation.log import Scores
 from forensics.evaluation.paired import mcnemar
-from forensics.evaluation.rates import FEW_CAMERAS, Interval, tail_levels, undefined
+from forensics.evaluation.rates import undefined
+from forensics.evaluation.rematch import (
+    Moved,
+    Sums,
+    difference_at_false_alarms,
+    ratio_at_recall,
+)
 from forensics.evaluation.result import divide, per_camera
 from forensics.evaluation.scored import INCIDENTS, recall_level
-from forensics.evaluation.surface import surfaces
 from forensics.types import OperatingPoint
-
-GRID = 200
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sums:
-    """Counts per camera (cameras,), or per camera and threshold (cameras, thresholds)."""
-
-    hits: Floats
-    false: Floats
 
 
 def matched(a: Side, b: Side) -> dict[str, Any]:
@@ -68,7 +62,7 @@ def _at_recall(a: Side, b: Side, fixed: ArmCounts, level: str) -> dict[str, Any]
     threshold = float(scores[len(scores) - hit])
     moved = _moved(a, threshold)
     arm = count_arm(moved.prepared, moved.point, moved.arm)
-    ratio = _reselected(a, b, fixed, level, threshold, at_recall=True)
+    ratio = ratio_at_recall(_movable(a), _fixed_sums(a, b, fixed, level), level == INCIDENTS)
     value = divide(float(fixed.frame.fp.sum()), float(arm.frame.fp.sum()))
     return {
         "undefined": None,
@@ -91,7 +85,7 @@ def _at_false_alarms(a: Side, b: Side, fixed: ArmCounts, level: str) -> dict[str
     moved = _moved(a, threshold)
     arm = count_arm(moved.prepared, moved.point, moved.arm)
     difference = (
-        _reselected(a, b, fixed, level, threshold, at_recall=False)
+        difference_at_false_alarms(_movable(a), _fixed_sums(a, b, fixed, level), level == INCIDENTS)
         if total
         else undefined("truth has no positives")
     )
@@ -119,6 +113,10 @@ def _lowest(side: Side) -> float:
     thresholds = side.prepared.run.manifest["thresholds"]
     gate = thresholds.get("gate") if _classifier(side) is not None else None
     return float(np.float32(max(thresholds["floor"], gate or 0.0)))
+
+
+def _movable(side: Side) -> Moved:
+    return Moved(side.prepared, _classifier(side), _lowest(side))
 
 
 def _moved(side: Side, threshold: float) -> Side:
@@ -154,56 +152,7 @@ def _figures(side: Side, arm: ArmCounts) -> dict[str, Any]:
     }
 
 
-def _reselected(
-    a: Side, b: Side, fixed: ArmCounts, level: str, threshold: float, *, at_recall: bool
-) -> Interval:
-    """Percentile interval over cameras; a's threshold is chosen anew in every replicate."""
-    rules = a.prepared.rules
-    kept, swept, total = _fixed_sums(a, b, fixed, level), *_swept(a, level, threshold)
-    used = (total > 0) | (per_camera(a.prepared, a.prepared.ledger.negative) > 0)
-    n = int(used.sum())
-    if n < 2:
-        return Interval(None, None, None, "no interval: one camera")
-    draws = np.random.default_rng(rules.seed).multinomial(n, np.full(n, 1 / n), rules.replicates)
-    weights = draws.astype(np.float64)
-    hits_b, false_b = weights @ kept.hits[used], weights @ kept.false[used]
-    hits_a, false_a = weights @ swept.hits[used], weights @ swept.false[used]
-    exists = weights @ total[used]
-    rows = np.arange(len(weights))
-    if at_recall:
-        fits = hits_a >= hits_b[:, None]  # thresholds ascend: the last that fits is the strictest
-        place = fits.shape[1] - 1 - np.argmax(fits[:, ::-1], axis=1)
-        top, bottom = false_b, false_a[rows, place]
-    else:
-        fits = false_a <= false_b[:, None]
-        place = np.argmax(fits, axis=1)
-        top, bottom = hits_b - hits_a[rows, place], exists
-    # Nothing over nothing says nothing; something over nothing is beyond any limit.
-    fine = fits.any(axis=1) & ((hits_b > 0) & (top + bottom > 0) if at_recall else bottom > 0)
-    words = (
-        f"paired camera bootstrap (percentile) over {n} cameras, {100 * rules.confidence:g} %, "
-        f"threshold chosen anew in each of {rules.replicates} replicates, seed {rules.seed}; "
-        f"defined in {int(fine.sum())} of them"
-    )
-    return _percentile(top[fine], bottom[fine], rules.confidence, words, n)
-
-
-def _percentile(
-    top: Floats, bottom: Floats, confidence: float, words: str, cameras: int
-) -> Interval:
-    """Limits of top / bottom over replicates; a limit beyond all numbers is None."""
-    words += f"; under {FEW_CAMERAS} cameras: too narrow" if cameras < FEW_CAMERAS else ""
-    if not len(top):
-        return Interval(None, None, None, words)
-    sample = np.divide(top, bottom, out=np.full(len(top), np.inf), where=bottom > 0)
-    low, high = np.quantile(sample, tail_levels(confidence), method="inverted_cdf").tolist()
-    if not np.isfinite(high):
-        words += "; no upper limit: in many of them the other side has no false alarm"
-    limits = [limit if np.isfinite(limit) else None for limit in (low, high)]
-    return Interval(None, limits[0], limits[1], words)
-
-
-def _fixed_sums(a: Side, b: Side, fixed: ArmCounts, level: str) -> _Sums:
+def _fixed_sums(a: Side, b: Side, fixed: ArmCounts, level: str) -> Sums:
     """b's counts by camera as a names them."""
     order = media_order(a.prepared, b.prepared)
     hits = fixed.event.detected if level == INCIDENTS else fixed.frame.tp
@@ -211,33 +160,4 @@ def _fixed_sums(a: Side, b: Side, fixed: ArmCounts, level: str) -> _Sums:
         per_camera(a.prepared, np.where(order >= 0, counts[order], 0))
         for counts in (hits, fixed.frame.fp)
     ]
-    return _Sums(*sums)
-
-
-def _swept(side: Side, level: str, threshold: float) -> tuple[_Sums, Floats]:
-    """Counts by camera over a grid of detector thresholds, and the positives of each camera.
-
-    The grid holds the scores at which anything changes, thinned evenly to a few hundred, and the
-    threshold of the match itself.
-    """
-    swept = sweep(side.prepared, _classifier(side))
-    scores = np.unique(np.concatenate([swept.incident, swept.frame_tp, swept.frame_fp]))
-    scores = scores[(scores > NO_SCORE) & (scores >= _lowest(side))]
-    if len(scores) > GRID:
-        scores = scores[np.linspace(0, len(scores) - 1, GRID).round().astype(np.int64)]
-    above = [1.0] if not len(scores) else [min(1.0, float(scores[-1]) * 1.001)]
-    grid = np.unique(np.array([_lowest(side), *scores, min(threshold, 1.0), *above], np.float32))
-    classifier = _classifier(side)
-    counts = surfaces(
-        side.prepared, grid.tolist(), [0.0 if classifier is None else classifier], by_camera=True
-    )
-    column = 0 if classifier is None else 1
-    incidents = level == INCIDENTS
-    name, total = ("detected", "n_incidents") if incidents else ("frame_tp", "n_positive")
-    return (
-        _Sums(
-            counts.counts[name][:, :, column].astype(np.float64),
-            counts.counts["frame_fp"][:, :, column].astype(np.float64),
-        ),
-        counts.totals[total],
-    )
+    return Sums(*sums)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 Floats = NDArray[np.float64]
 FEW_CAMERAS = 8
@@ -49,15 +49,15 @@ def undefined(reason: str) -> Interval:
 
 
 def garwood(events: float, exposure: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact two-sided Poisson limits of a rate: chi-square quantiles over twice the exposure."""
+    """Exact two-sided Poisson limits of a rate: gamma quantiles over the exposure."""
     tail = (1 - confidence) / 2
-    low = stats.chi2.ppf(tail, 2 * events) / 2 / exposure if events else 0.0
-    return float(low), float(stats.chi2.ppf(1 - tail, 2 * events + 2) / 2 / exposure)
+    low = special.gammaincinv(events, tail) / exposure if events else 0.0
+    return float(low), garwood_upper(events, exposure, 1 - tail)
 
 
 def garwood_upper(events: float, exposure: float, confidence: float = 0.95) -> float:
     """Exact one-sided upper Poisson limit; with no events 2.996 / exposure at 95 %."""
-    return float(stats.chi2.ppf(confidence, 2 * events + 2) / 2 / exposure)
+    return float(special.gammaincinv(events + 1, confidence) / exposure)
 
 
 def wilson(hits: float, total: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -85,7 +85,7 @@ def camera_log_t(events: Floats, exposure: Floats, confidence: float = 0.95) -> 
     n, total = len(events), float(events.sum())
     rate = total / float(exposure.sum())
     se = math.sqrt(n / (n - 1) * float(((events - rate * exposure) ** 2).sum())) / total
-    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * se
+    reach = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * se
     return rate * math.exp(-reach), rate * math.exp(min(reach, 700.0))
 
 

@@ -32,6 +32,8 @@ class Evaluation:
     removal: Mapping[str, Any] | None
     matched_recall: Mapping[str, Any] | None
     matched_false_alarms: Mapping[str, Any] | None
+    envelope: Mapping[str, Any] | None
+    strata: tuple[Mapping[str, Any], ...]
     planted: Mapping[str, int]
     cameras: tuple[Mapping[str, Any], ...]
     rules: Mapping[str, Any]
@@ -50,6 +52,8 @@ class Evaluation:
             "removal": self.removal,
             "matched_recall": self.matched_recall,
             "matched_false_alarms": self.matched_false_alarms,
+            "envelope": self.envelope,
+            "strata": [dict(row) for row in self.strata],
             "planted": dict(self.planted),
             "cameras": [dict(row) for row in self.cameras],
             "rules": dict(self.rules),

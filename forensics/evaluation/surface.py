@@ -18,7 +18,7 @@ import pandas as pd
 
 from forensics.errors import ForensicsError
 from forensics.evaluation import event_kernels, kernels
-from forensics.evaluation.align import NEGATIVE, POSITIVE, UNLABELLED
+from forensics.evaluation.align import NEGATIVE, POSITIVE
 from forensics.evaluation.curves import ratio
 from forensics.evaluation.levels import CASCADE, DETECTOR, count_arm
 from forensics.evaluation.log import Ints, Scores
@@ -90,6 +90,7 @@ def surfaces(
         )
     buckets = len(log.camera_names) if by_camera else 1
     of_media = log.camera if by_camera else np.zeros(len(log.media_id), np.int64)
+    of_media = of_media.astype(np.min_scalar_type(-buckets))  # one number per frame is kept
     shape = np.array([buckets, len(on_detector), len(on_classifier) + 1])
     a = kernels.bins(log.score, on_detector, 0)
     b = kernels.bins(log.target, on_classifier, 1)
@@ -159,7 +160,7 @@ def _totals(prepared: Prepared, of_media: Ints, buckets: int) -> dict[str, Any]:
     ledger, log = prepared.ledger, prepared.log
     n_media = len(log.media_id)
     per_media = {
-        "n_gt": np.bincount(log.frame_media, prepared.pairs.n_gt, n_media),
+        "n_gt": prepared.pairs.n_gt,
         "n_box_frames": ledger.box_frames,
         "n_positive": ledger.positive,
         "n_negative": ledger.negative,
@@ -228,14 +229,15 @@ def _frame(prepared: Prepared, a: Any, b: Any, of_media: Ints, shape: Ints) -> d
 def _event(prepared: Prepared, a: Any, b: Any, of_media: Ints, shape: Ints) -> dict[str, Ints]:
     log, timeline, incidents = prepared.log, prepared.timeline, prepared.incidents
     rules, n_media = prepared.rules, len(prepared.log.media_id)
-    state = np.where(timeline.in_zone, 2, (prepared.labels.frame != UNLABELLED)[timeline.row])
+    state = timeline.known.astype(np.int8)
+    state[timeline.in_zone] = 2
     zone = np.stack([incidents.low, incidents.high], axis=1)
     zone_start = np.searchsorted(incidents.media, np.arange(n_media + 1)).astype(np.int64)
 
     def count(media: tuple[int, int]) -> Ints:
         found: Ints = event_kernels.event_histograms(
             a, b, prepared.alarming, log.det_start, timeline.row, timeline.time_s,
-            state.astype(np.int64), timeline.ordinal, timeline.media_start, zone, zone_start,
+            state, timeline.ordinal, timeline.media_start, zone, zone_start,
             (rules.gap_s, rules.confirm_hits, rules.confirm_frames),
             (int(shape[1]), int(shape[2])), media,
         )  # fmt: skip

@@ -23,7 +23,7 @@ def render(result: Figures) -> str:
     console.print(levels(result["arms"]))
     console.print(_comparison(result))
     console.print("How the intervals were made:")
-    for line in methods(result["arms"]):
+    for line in [*methods(result["arms"]), *_matching(result)]:
         console.print(Text(f"  {line}"))
     if result["notes"]:
         console.print("What these figures cannot say:")
@@ -78,7 +78,18 @@ def _comparison(result: Figures) -> Table:
     for key, text in (("matched_recall", _same_recall), ("matched_false_alarms", _same_alarms)):
         if result[key] is not None:
             table.add_row(key.replace("_", " "), text(result[key]))
+    if result["envelope"] and not result["envelope"]["undefined"]:
+        table.add_row("best of all thresholds", _envelope(result["envelope"]))
     return table
+
+
+def _envelope(figures: Figures) -> str:
+    area = figures["area"]
+    return (
+        f"mean recall within up to {number(figures['false_alarms_per_million_max'])} false alarms "
+        f"per million frames: detector alone {number(area['detector'])}, both thresholds free "
+        f"{number(area['cascade'])}; {figures['label'].split(':')[0]}, as found on this footage"
+    )
 
 
 def _same_recall(figures: Figures) -> str:
@@ -90,7 +101,7 @@ def _same_recall(figures: Figures) -> str:
         f"threshold {figures['detector_threshold']:.4g}: "
         f"{number(alone['false_alarm_frames'])} false alarm frames against "
         f"{number(cascade['false_alarm_frames'])} of the cascade "
-        f"(ratio {number(figures['false_alarm_ratio'])})"
+        f"(ratio {interval(figures['false_alarm_ratio_interval'])})"
     )
 
 
@@ -102,7 +113,8 @@ def _same_alarms(figures: Figures) -> str:
         f"with at most {number(figures['cascade']['false_alarm_frames'])} false alarm frames the "
         f"detector alone (threshold {figures['detector_threshold']:.4g}) has "
         f"{figures['level']} recall {number(figures['detector'][key])} against "
-        f"{number(figures['cascade'][key])} of the cascade"
+        f"{number(figures['cascade'][key])} of the cascade "
+        f"(difference {interval(figures['recall_difference_interval'])})"
     )
 
 
@@ -115,6 +127,13 @@ def methods(arms: Figures) -> list[str]:
                 if isinstance(value, Mapping) and "method" in value:
                     seen[value["method"]] = None
     return list(seen)
+
+
+def _matching(result: Figures) -> list[str]:
+    """How the intervals of the matched comparison were made, each way once."""
+    pairs = (("matched_recall", "false_alarm_ratio"), ("matched_false_alarms", "recall_difference"))
+    found = [result[key][f"{name}_interval"]["method"] for key, name in pairs if result[key]]
+    return [f"matched: {words}" for words in dict.fromkeys(found)]
 
 
 def number(value: float | None) -> str:

@@ -7,24 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from forensics.errors import RunLogError
 from forensics.runlog import schemas
 from forensics.runlog.ledger import Ledger, SegmentRow
 from forensics.runlog.manifest import read_manifest
+from forensics.runlog.parts import PartTable, coded_schema, read_table
 from forensics.runlog.writer import DETECTIONS_FOLDER, FRAMES_FOLDER
 from forensics.types import OperatingPoint
 
-REPEATING = ["media_id", "detector_class", "classifier_class", "status", "decided_by"]
+__all__ = ["RunTables", "open_run", "read_table"]
 
 
 @dataclass(frozen=True)
 class RunTables:
-    """The tables of one run, columns as in `schemas`; `media_id` columns are dictionary-encoded.
+    """The tables of one run, columns as in `schemas`; repeating text is dictionary-encoded.
 
-    `frames` and `detections` are ordered by media (in the order of `media`), then frame index,
-    then detection index. `media` has one row per input file; a file whose content equals an
+    `frames` and `detections` stay on disk until their columns are asked for (`PartTable`); they
+    may be Arrow tables as well. They are ordered by media (in the order of `media`), then frame
+    index, then detection index. `media` has one row per input file; a file whose content equals an
     earlier one has the same `media_id` and its frames appear once.
     """
 
@@ -32,8 +33,8 @@ class RunTables:
     manifest: dict[str, Any]
     media: pa.Table
     coverage: pa.Table
-    frames: pa.Table
-    detections: pa.Table
+    frames: PartTable | pa.Table
+    detections: PartTable | pa.Table
 
     @property
     def operating_point(self) -> OperatingPoint:
@@ -48,7 +49,7 @@ class RunTables:
 
 
 def open_run(folder: Path | str) -> RunTables:
-    """Open a run folder. Raises RunLogError when anything in it cannot be read as written."""
+    """Open a run folder. Raises RunLogError when it, or later a part of it, is not as written."""
     folder = Path(folder)
     manifest = read_manifest(folder)
     ledger = Ledger(folder)
@@ -57,47 +58,29 @@ def open_run(folder: Path | str) -> RunTables:
     finally:
         ledger.close()
     media = read_table(folder / "media.parquet")
-    parts = _in_media_order(rows, media)
-    classes = manifest["cascade"]["classifier_classes"]
+    rows = _in_media_order(rows, media)
+    detections = schemas.detections_schema(manifest["cascade"]["classifier_classes"])
     return RunTables(
         folder=folder,
         manifest=manifest,
         media=media,
         coverage=read_table(folder / "coverage.parquet"),
-        frames=_concat(folder / FRAMES_FOLDER, parts, schemas.FRAMES),
-        detections=_concat(folder / DETECTIONS_FOLDER, parts, schemas.detections_schema(classes)),
+        frames=_parts(folder / FRAMES_FOLDER, rows, "n_frames", schemas.FRAMES),
+        detections=_parts(folder / DETECTIONS_FOLDER, rows, "n_detections", detections),
     )
 
 
-def read_table(path: Path) -> pa.Table:
-    """Read one Parquet file, checking page checksums. Raises RunLogError."""
-    try:
-        return pq.ParquetFile(path, page_checksum_verification=True).read()
-    except (OSError, pa.ArrowException) as error:
-        text = str(error).splitlines()[0]
-        raise RunLogError(f"{path} is missing or damaged ({text}); run `verify`") from error
-
-
-def _in_media_order(rows: list[SegmentRow], media: pa.Table) -> list[str]:
+def _in_media_order(rows: list[SegmentRow], media: pa.Table) -> list[SegmentRow]:
     order: dict[str | None, int] = {}
     for number, media_id in enumerate(media["media_id"].to_pylist()):
         order.setdefault(media_id, number)
     known = [row for row in rows if row.first_media_id in order]
-    return [r.part for r in sorted(known, key=lambda r: (order[r.first_media_id], r.segment))]
+    return sorted(known, key=lambda row: (order[row.first_media_id], row.segment))
 
 
-def _concat(folder: Path, parts: list[str], schema: pa.Schema) -> pa.Table:
-    tables = [read_table(folder / part) for part in parts]
-    if not tables:
-        return _encoded(schema.empty_table())
-    return pa.concat_tables([_encoded(table) for table in tables]).unify_dictionaries()
-
-
-def _encoded(table: pa.Table) -> pa.Table:
-    """Dictionary-encode the repeating columns, so that every part has the same types."""
-    wanted = pa.dictionary(pa.int32(), pa.string())
-    for name in REPEATING:
-        number = table.schema.get_field_index(name)
-        if number >= 0 and table.schema.field(number).type != wanted:
-            table = table.set_column(number, name, table[name].cast(wanted))
-    return table
+def _parts(folder: Path, rows: list[SegmentRow], count: str, schema: pa.Schema) -> PartTable:
+    paths = tuple(folder / row.part for row in rows)
+    for path in paths:
+        if not path.is_file():
+            raise RunLogError(f"{path} is missing or damaged (no such file); run `verify`")
+    return PartTable(paths, tuple(getattr(row, count) for row in rows), coded_schema(schema))

@@ -121,7 +121,7 @@ def test_decoys_are_no_truth_but_their_frames_are_negative() -> None:
 def test_labels_of_one_frame_from_two_sources_must_agree() -> None:
     run = make_run(Clip("a.mp4", 2))
     one, other = boxes_truth("a.mp4", {0: [G]}), boxes_truth("a.mp4", {0: [(5, 5, 9, 9)]})
-    assert prepare(run, combine([one, one])).pairs.n_gt.tolist() == [1, 0]
+    assert prepare(run, combine([one, one])).pairs.n_gt.tolist() == [1]
     with pytest.raises(TruthError, match="labelled by both"):
         prepare(run, combine([one, other]))
 

@@ -158,11 +158,15 @@ def test_no_run_at_all(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
-def test_a_damaged_run_is_not_opened(run: Path) -> None:
+def test_a_damaged_run_is_not_read(run: Path) -> None:
     part = next(run.glob("detections/*.parquet"))
     data = bytearray(part.read_bytes())
     data[40] ^= 1
     part.write_bytes(data)
+    opened = open_run(run)
+    with pytest.raises(RunLogError, match="missing or damaged"):
+        opened.detections.read()
+    part.unlink()
     with pytest.raises(RunLogError, match="missing or damaged"):
         open_run(run)
 

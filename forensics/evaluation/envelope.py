@@ -1,0 +1,102 @@
+"""What the two thresholds can do together, against the detector's threshold alone.
+
+The front holds the pairs of thresholds of which no other finds more with as few false alarm frames.
+Its area up to a budget of false alarms is the mean, over budgets from none to that one, of the best
+recall within the budget. Both are the best of many on the very footage that is judged: optimistic.
+Source: the partial area of ActEV's scoring (nAUDC), here of recall instead of misses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from forensics.evaluation.log import Floats
+from forensics.evaluation.prepare import Prepared
+from forensics.evaluation.scored import INCIDENTS, recall_level
+from forensics.evaluation.surface import Surfaces, surfaces
+from forensics.types import OperatingPoint
+
+STEPS = 25
+OPTIMISTIC = (
+    "optimistic: the best of many pairs of thresholds, found on the very footage that is judged; "
+    "see matched recall for one pair"
+)
+
+
+def envelope(prepared: Prepared, point: OperatingPoint, counts: Surfaces | None = None) -> Any:
+    """The front of all pairs, and areas of both arms up to the detector's own false alarms.
+
+    The budget is what the detector alone raises at the threshold of `point`. `counts` is a surface
+    of the whole run with events, where one is at hand; else one is counted on a coarse grid.
+    Plain values; None with a reason in `undefined` where truth cannot say.
+    """
+    level = recall_level(prepared)
+    counts = counts or _count(prepared, point)
+    total = float(counts.totals["n_incidents" if level == INCIDENTS else "n_positive"][0])
+    negative = float(counts.totals["n_negative"][0])
+    if not total or not negative:
+        why = "truth has no positives" if not total else "truth has no negative frames"
+        return _undefined(level, why)
+    recall = counts.counts["detected" if level == INCIDENTS else "frame_tp"][0] / total
+    false = 1e6 * counts.counts["frame_fp"][0] / negative
+    row = int(np.searchsorted(counts.detector, np.float32(point.detector)))
+    budget = float(false[min(row, len(false) - 1), 0])
+    if not budget:
+        return _undefined(level, "the detector alone raises no false alarm at its threshold")
+    place = _front(np.where(counts.valid, recall, -1.0), false)
+    i, j = np.unravel_index(place, recall.shape)
+    return {
+        "level": level,
+        "undefined": None,
+        "false_alarms_per_million_max": budget,
+        "area": {
+            "detector": area(false[:, 0], recall[:, 0], budget),
+            "cascade": area(false.ravel()[place], recall.ravel()[place], budget),
+        },
+        "front": [
+            {
+                "detector": float(counts.detector[a]),
+                "classifier": float(counts.classifier[b - 1]) if b else None,
+                "recall": float(recall[a, b]),
+                "false_alarms_per_million": float(false[a, b]),
+            }
+            for a, b in zip(i.tolist(), j.tolist(), strict=True)
+        ],
+        "label": OPTIMISTIC,
+    }
+
+
+def _undefined(level: str, why: str) -> dict[str, Any]:
+    return {
+        "level": level, "undefined": why, "false_alarms_per_million_max": None,
+        "area": {"detector": None, "cascade": None}, "front": [], "label": OPTIMISTIC,
+    }  # fmt: skip
+
+
+def _count(prepared: Prepared, point: OperatingPoint) -> Surfaces:
+    floor = float(prepared.run.manifest["thresholds"]["floor"])
+    detector = [*np.linspace(floor, 0.98, STEPS).tolist(), point.detector]
+    classifier = np.linspace(0, 0.98, STEPS).tolist()
+    at = [] if point.classifier is None else [point.classifier]
+    incidents = recall_level(prepared) == INCIDENTS
+    return surfaces(prepared, detector, [*classifier, *at], events=incidents)
+
+
+def _front(recall: Floats, false: Floats) -> Any:
+    """Places (in the flattened grid) of the pairs that no other beats, by rising false alarms."""
+    flat_recall, flat_false = recall.ravel(), false.ravel()
+    order = np.lexsort((-flat_recall, flat_false))
+    best = np.maximum.accumulate(flat_recall[order])
+    better = flat_recall[order] > np.append(0.0, best[:-1])
+    return order[better]
+
+
+def area(false: Floats, recall: Floats, budget: float) -> float:
+    """Mean of the best recall within a budget of false alarms, over budgets from 0 to `budget`."""
+    order = np.argsort(false, kind="stable")
+    edges = np.concatenate([[0.0], np.minimum(false[order], budget), [budget]])
+    best = np.maximum.accumulate(np.concatenate([[0.0], recall[order]]))
+    best[np.concatenate([[0.0], false[order]]) > budget] = 0.0
+    return float((np.diff(edges) * best).sum() / budget)

@@ -1,0 +1,168 @@
+"""How sure a match is: the moved side's threshold is chosen anew in every bootstrap replicate.
+
+One side keeps its operating point; the other moves its detector threshold until it has as much
+recall, or as few false alarms. As the match is found on the very footage that is judged, each
+replicate of the cameras finds its own. Only the scores at which something true is found can matter
+to either match, so that only they are tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forensics.evaluation.align import NEGATIVE, POSITIVE
+from forensics.evaluation.events import NO_SCORE, alarm_scores, frame_scores, incident_scores
+from forensics.evaluation.levels import ArmCounts
+from forensics.evaluation.log import Floats, Ints, Scores
+from forensics.evaluation.match import survivors
+from forensics.evaluation.prepare import Prepared
+from forensics.evaluation.rates import FEW_CAMERAS, Interval, tail_levels
+from forensics.evaluation.result import per_camera
+
+MOST_THRESHOLDS = 4096
+CHUNK = 128
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """Hits and false alarm frames by camera: float64 (cameras,), or (cameras, thresholds)."""
+
+    hits: Floats
+    false: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The side whose detector threshold moves, from `lowest` up; `classifier` None: off."""
+
+    prepared: Prepared
+    classifier: float | None
+    lowest: float
+
+
+def kept_sums(prepared: Prepared, arm: ArmCounts, incidents: bool) -> Sums:
+    """What the side that keeps its operating point found, by camera."""
+    hits = arm.event.detected if incidents else arm.frame.tp
+    return Sums(per_camera(prepared, hits), per_camera(prepared, arm.frame.fp))
+
+
+def ratio_at_recall(moved: Moved, kept: Sums, incidents: bool) -> Interval:
+    """Limits of the kept side's false alarm frames over the moved side's at equal recall."""
+    rows = _replicates(moved, kept, incidents)
+    if isinstance(rows, Interval):
+        return rows
+    # Thresholds ascend: the last that still reaches the recall is the strictest.
+    fits = rows.fits_recall
+    fine = (fits >= 0) & (rows.hits > 0) & (rows.false + rows.false_at_recall > 0)
+    return _limits(rows.false[fine], rows.false_at_recall[fine], rows, moved)
+
+
+def difference_at_false_alarms(moved: Moved, kept: Sums, incidents: bool) -> Interval:
+    """Limits of the kept side's recall less the moved side's at no more false alarm frames."""
+    rows = _replicates(moved, kept, incidents)
+    if isinstance(rows, Interval):
+        return rows
+    fine = rows.total > 0
+    difference = rows.hits - rows.hits_within
+    return _limits(difference[fine], rows.total[fine], rows, moved)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Replicates:
+    """Sums of each replicate, (replicates,): the kept side's, and the moved side's where matched.
+
+    `fits_recall` is the place of the threshold that reaches the kept recall, -1 for none.
+    """
+
+    cameras: int
+    hits: Floats
+    false: Floats
+    total: Floats
+    fits_recall: Ints
+    false_at_recall: Floats
+    hits_within: Floats
+
+
+def _replicates(moved: Moved, kept: Sums, incidents: bool) -> _Replicates | Interval:
+    prepared, rules = moved.prepared, moved.prepared.rules
+    swept, total = _swept(moved, incidents)
+    used = (total > 0) | (per_camera(prepared, prepared.ledger.negative) > 0)
+    n = int(used.sum())
+    if n < 2:
+        return Interval(None, None, None, "no interval: one camera")
+    draws = np.random.default_rng(rules.seed).multinomial(n, np.full(n, 1 / n), rules.replicates)
+    weights = draws.astype(np.float64)
+    hits, false = weights @ kept.hits[used], weights @ kept.false[used]
+    fits_recall = np.empty(len(weights), np.int64)
+    false_at_recall, hits_within = np.empty(len(weights)), np.empty(len(weights))
+    for start in range(0, len(weights), CHUNK):
+        part = slice(start, start + CHUNK)
+        moved_hits, moved_false = (
+            weights[part] @ swept.hits[used],
+            weights[part] @ swept.false[used],
+        )
+        row = np.arange(len(moved_hits))
+        # Both fall along the thresholds, so that counting finds the place.
+        place = (moved_hits >= hits[part, None]).sum(axis=1) - 1
+        fits_recall[part], false_at_recall[part] = place, moved_false[row, place]
+        within = (moved_false > false[part, None]).sum(axis=1)
+        hits_within[part] = moved_hits[row, within]
+    return _Replicates(
+        n, hits, false, weights @ total[used], fits_recall, false_at_recall, hits_within
+    )
+
+
+def _swept(moved: Moved, incidents: bool) -> tuple[Sums, Floats]:
+    """Counts by camera at each threshold tried, ascending, the last above all; and positives."""
+    prepared = moved.prepared
+    log, ledger, label = prepared.log, prepared.ledger, prepared.labels.frame
+    alive = survivors(log, prepared.labels, None, moved.classifier) & prepared.alarming
+    frames = frame_scores(log, alive)
+    false = np.flatnonzero((frames >= moved.lowest) & log.ok & (label == NEGATIVE))
+    if incidents:
+        alarms = alarm_scores(log, prepared.timeline, alive, prepared.rules)
+        scores, media = incident_scores(prepared.incidents, alarms), prepared.incidents.media
+        total = np.bincount(media, minlength=len(log.media_id))
+    else:
+        rows = np.flatnonzero(log.ok & (label == POSITIVE))
+        scores, media, total = frames[rows], log.frame_media[rows], ledger.positive
+    tried = np.unique(scores[(scores > NO_SCORE) & (scores >= moved.lowest)])
+    if len(tried) > MOST_THRESHOLDS:
+        places = np.linspace(0, len(tried) - 1, MOST_THRESHOLDS)
+        tried = tried[np.unique(places.round().astype(np.int64))]
+    return Sums(
+        _at_least(prepared, scores, media, tried),
+        _at_least(prepared, frames[false], log.frame_media[false], tried),
+    ), per_camera(prepared, total)
+
+
+def _at_least(prepared: Prepared, scores: Scores, media: Ints, thresholds: Scores) -> Floats:
+    """How many scores of each camera reach each threshold: float64 (cameras, thresholds + 1)."""
+    cameras, columns = len(prepared.log.camera_names), len(thresholds) + 1
+    place = np.searchsorted(thresholds, scores, "right")
+    cell = prepared.log.camera[media] * columns + place
+    counts = np.bincount(cell, minlength=cameras * columns).reshape(cameras, columns)
+    found = np.zeros((cameras, columns))
+    found[:, :-1] = counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+    return found
+
+
+def _limits(top: Floats, bottom: Floats, rows: _Replicates, moved: Moved) -> Interval:
+    """Percentile limits of top / bottom over replicates; one beyond all numbers is None."""
+    rules = moved.prepared.rules
+    words = (
+        f"paired camera bootstrap (percentile) over {rows.cameras} cameras, "
+        f"{100 * rules.confidence:g} %, threshold chosen anew in each of {rules.replicates} "
+        f"replicates, seed {rules.seed}; defined in {len(top)} of them"
+    )
+    words += f"; under {FEW_CAMERAS} cameras: too narrow" if rows.cameras < FEW_CAMERAS else ""
+    if not len(top):
+        return Interval(None, None, None, words)
+    sample = np.divide(top, bottom, out=np.full(len(top), np.inf), where=bottom > 0)
+    low, high = np.quantile(sample, tail_levels(rules.confidence), method="inverted_cdf").tolist()
+    if not np.isfinite(high):
+        words += "; no upper limit: in many of them the other side has no false alarm"
+    limits = [limit if np.isfinite(limit) else None for limit in (low, high)]
+    return Interval(None, limits[0], limits[1], words)
