@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-run
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench models clean help
+.PHONY: demo test lint bench models notebooks clean help
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ bench: $(VENV)/bench
 ## make models  train and export the bundled cascade again (hours; needs FORENSICS_DATA and MODELS)
 models: $(VENV)/test
 	PATH="$(abspath $(BIN)):$$PATH" datasets/handgun/build.sh
+
+## make notebooks  run the notebooks again on the bundled sample, in place (with PyTorch)
+notebooks: $(VENV)/test
+	$(BIN)/python notebooks/execute.py
 
 clean:
 	rm -rf $(VENV) demo-run build *.egg-info
