@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-run
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench models sample-report clean help
+.PHONY: demo test lint bench models sample-report notebooks clean help
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ models: $(VENV)/test
 ## make sample-report  scan the bundled sample and write reports/sample/report.html anew
 sample-report: $(VENV)/core
 	$(BIN)/python reports/sample/make.py
+
+## make notebooks  run the notebooks again on the bundled sample, in place (with PyTorch)
+notebooks: $(VENV)/test
+	$(BIN)/python notebooks/execute.py
 
 clean:
 	rm -rf $(VENV) demo-run build *.egg-info

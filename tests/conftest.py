@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.browser import browser
+from tests.support.examples import SCAN, Done, run_example, sample_folder
 from tests.support.scans import run_small_scan, small_archive
 
 __all__ = ["browser"]
@@ -38,3 +39,10 @@ def reference_run(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("reference") / "run"
     run_small_scan(archive, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def sample_scan(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """A folder with the sample as `footage` and its scan as `RUN`, and what the scan printed."""
+    folder = sample_folder(tmp_path_factory.mktemp("sample"))
+    return folder, run_example(SCAN, folder)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,35 +17,30 @@ from forensics.runlog.reader import open_run
 from tests.support.browser import Browser, fits
 from tests.support.explorer import assert_equal, go
 
+from tests.support.examples import SCAN, Done, run_example
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line[2:] for line in README.splitlines() if line.startswith("$ forensics ")]
-Examples = dict[str, "subprocess.CompletedProcess[str]"]
+Examples = dict[str, Done]
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture(scope="session")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
+def examples(sample_scan: tuple[Path, Done]) -> Examples:
     """Every command of the README, run in one folder where `footage` is the sample."""
-    folder = tmp_path_factory.mktemp("readme")
-    (folder / "footage").symlink_to(ROOT / "datasets" / "sample")
-    environment = os.environ | {"COLUMNS": "120"}
-    results = {}
+    folder, scanned = sample_scan
+    results = {SCAN: scanned}
     for command in COMMANDS:
-        results[command] = subprocess.run(
-            [sys.executable, "-m", "forensics.cli.main", *shlex.split(command)[1:]],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        if command != SCAN:
+            results[command] = run_example(command, folder)
     results["folder"] = subprocess.CompletedProcess(str(folder), 0)
     return results
 
 
 def test_commands_are_found() -> None:
     assert len(COMMANDS) >= 8
+    assert SCAN in COMMANDS
     assert PYTHON
 
 

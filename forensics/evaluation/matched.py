@@ -31,13 +31,14 @@ from forensics.evaluation.scored import INCIDENTS, recall_level
 from forensics.types import OperatingPoint
 
 
-def matched(a: Side, b: Side) -> dict[str, Any]:
+def matched(a: Side, b: Side, level: str | None = None) -> dict[str, Any]:
     """Side a at b's recall, and at b's false alarm frames; ratios and differences are b's to a's.
 
-    `false_alarm_ratio` below 1 and `recall_difference` above 0 speak for b.
+    `false_alarm_ratio` below 1 and `recall_difference` above 0 speak for b. Recall is of `level`,
+    incidents or frames; None: of incidents, where truth has any.
     """
     fixed = count_arm(b.prepared, b.point, b.arm)
-    level = recall_level(a.prepared)
+    level = level or recall_level(a.prepared)
     return {
         "moved": a.name,
         "kept": b.name,

@@ -69,13 +69,20 @@ def compare_arms(
     run: RunTables, truth: Truth, rules: Rules | None = None, point: OperatingPoint | None = None
 ) -> SideBySide:
     """The detector alone (first) against the cascade (second) in one run."""
+    return compare_arms_prepared(prepare(run, truth, rules), point)
+
+
+def compare_arms_prepared(
+    prepared: Prepared, point: OperatingPoint | None = None, level: str | None = None
+) -> SideBySide:
+    """As `compare_arms`, for a run joined to its truth already; `level` as in `matched`."""
+    run = prepared.run
     point = point or run_operating_point(run)
     if point.classifier is None:
         raise ForensicsError(
             "the run has no classifier, so there is nothing to set the detector against; "
             "give a second run"
         )
-    prepared = prepare(run, truth, rules)
     a, b = Side(DETECTOR, prepared, point, DETECTOR), Side(CASCADE, prepared, point, CASCADE)
     return SideBySide(
         runs={"A": _describe(run)},
@@ -83,7 +90,7 @@ def compare_arms(
         left_out=(),
         evaluations={"A": evaluate_prepared(prepared, point)},
         comparison=compare(a, b),
-        matched=matched(a, b),
+        matched=matched(a, b, level),
         notes=(),
     )
 
@@ -94,10 +101,12 @@ def compare_runs(
     truth: Truth,
     rules: Rules | None = None,
     point: OperatingPoint | None = None,
+    level: str | None = None,
 ) -> SideBySide:
     """Run A against run B over the footage that both scanned, by default at their own thresholds.
 
-    Files are matched by content; cameras are those of run A, and so are the rules.
+    Files are matched by content; cameras are those of run A, and so are the rules. `level` as in
+    `matched`.
     """
     rules = rules or run_rules(first)
     common = common_footage(first, second)
@@ -113,7 +122,7 @@ def compare_runs(
         left_out=common.left_out,
         evaluations={side.name: evaluate_prepared(side.prepared, side.point) for side in (a, b)},
         comparison=compare(a, b),
-        matched=matched(a, b),
+        matched=matched(a, b, level),
         notes=tuple(_notes(first, second, common, prepared)),
     )
 

@@ -17,7 +17,7 @@ Figures = Mapping[str, Any]
 def render(result: Figures) -> str:
     """Lay out the JSON of an evaluation as plain text, `n/a` where a figure is not defined."""
     stream = io.StringIO()
-    console = Console(file=stream, width=WIDTH, color_system=None, highlight=False, markup=False)
+    console = plain_console(stream)
     console.print(_heading(result))
     console.print(_denominators(result["denominators"]))
     console.print(levels(result["arms"]))
@@ -30,6 +30,14 @@ def render(result: Figures) -> str:
         for note in result["notes"]:
             console.print(Text(f"  - {note}"))
     return stream.getvalue()
+
+
+def plain_console(stream: io.StringIO) -> Console:
+    """A console that writes plain text to `stream`, in a notebook too."""
+    return Console(
+        file=stream, width=WIDTH, color_system=None, highlight=False, markup=False,
+        force_jupyter=False,
+    )  # fmt: skip
 
 
 def _heading(result: Figures) -> str:
@@ -59,11 +67,22 @@ def levels(arms: Figures) -> Table:
     table.add_column("figure")
     for name in present:
         table.add_column(name, justify="right")
-    for level in ("box", "frame", "event"):
-        for label, cell in _ROWS[level]:
-            table.add_row(level, label, *(cell(arm[level]) for arm in present.values()))
-        table.add_section()
+    before = None
+    for level, label, *cells in level_rows(present):
+        if before not in (None, level):
+            table.add_section()
+        before = level
+        table.add_row(level, label, *cells)
     return table
+
+
+def level_rows(arms: Figures) -> list[tuple[str, ...]]:
+    """Level, figure, and what it is for each arm, in words."""
+    return [
+        (level, label, *(cell(arm[level]) for arm in arms.values()))
+        for level in ("box", "frame", "event")
+        for label, cell in _ROWS[level]
+    ]
 
 
 def _comparison(result: Figures) -> Table:

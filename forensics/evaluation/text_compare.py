@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forensics.evaluation.text import WIDTH, interval, levels, methods, number
+from forensics.evaluation.text import interval, levels, methods, number, plain_console
 from forensics.evaluation.text_threshold import print_lines
 
 Figures = Mapping[str, Any]
@@ -21,7 +21,7 @@ SHOWN_DISAGREEMENTS = 20
 def render_comparison(result: Figures) -> str:
     """Lay out the JSON of a comparison, `n/a` where a figure is not defined; long lists are cut."""
     stream = io.StringIO()
-    console = Console(file=stream, width=WIDTH, color_system=None, highlight=False, markup=False)
+    console = plain_console(stream)
     print_lines(console, [*_runs(result), *_footage(result["footage"])])
     arms = _arms(result["evaluations"])
     console.print(levels(arms))

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from forensics.evaluation.goals import RECALL
-from forensics.evaluation.text import WIDTH, interval, number
+from forensics.evaluation.text import WIDTH, interval, number, plain_console
 
 Figures = Mapping[str, Any]
 
@@ -19,7 +19,7 @@ Figures = Mapping[str, Any]
 def render_choice(choice: Figures, written: Figures | None) -> str:
     """Lay out the JSON of a choice as plain text, `n/a` where a figure is not defined."""
     stream = io.StringIO()
-    console = Console(file=stream, width=WIDTH, color_system=None, highlight=False, markup=False)
+    console = plain_console(stream)
     print_lines(console, _heading(choice))
     console.print(_figures(choice))
     print_lines(console, _cameras(choice))

@@ -26,8 +26,8 @@ ARM_NAMES = {"detector": "Detector alone", "cascade": "Cascade"}
 # Okabe and Ito's blue and vermilion, lighter on dark; the arms differ in dash and marker too.
 LIGHT = {"ink": "#30373d", "grid": "#e3e6e8", "detector": "#0072b2", "cascade": "#c4500c"}
 DARK = {"ink": "#c9d0d6", "grid": "#343b42", "detector": "#56b4e9", "cascade": "#f0914a"}
-_DASH = {"detector": (0, (5, 2)), "cascade": "solid"}
-_MARKER = {"detector": "s", "cascade": "o"}
+DASH = {"detector": (0, (5, 2)), "cascade": "solid"}
+MARKER = {"detector": "s", "cascade": "o"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def plots(
 def _plot(
     axes: Axes, curves: pd.DataFrame, point: OperatingPoint, word: str, least_rate: float
 ) -> Plot:
-    lines = _lines(axes, curves)
+    lines = defined_lines(axes, curves)
     caption = axes.caption + (f" The positives are {word}." if word else "")
     columns, rows = _table(axes, lines, point)
     plot = Plot(
@@ -102,7 +102,7 @@ def _replaced(plot: Plot, **changes: Any) -> Plot:
     return Plot(**({name: getattr(plot, name) for name in Plot.__slots__} | changes))
 
 
-def _lines(axes: Axes, curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def defined_lines(axes: Axes, curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The defined points of each arm, by ascending threshold."""
     lines = {}
     for arm in ARM_NAMES:
@@ -134,22 +134,33 @@ def _draw(
     with mpl.rc_context(settings):
         figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
         FigureCanvasSVG(figure)
-        panel = figure.add_subplot()
-        for arm, line in lines.items():
-            at = np.flatnonzero(line["threshold"] == np.float32(point.detector))[:1].tolist()
-            panel.plot(
-                line[axes.x], line[axes.y], label=ARM_NAMES[arm], color=theme[arm],
-                linestyle=_DASH[arm], linewidth=1.9, marker=_MARKER[arm], markevery=at,
-                markersize=7.5, markeredgecolor=theme["ink"], markeredgewidth=0.9,
-                drawstyle="steps-post" if axes.x == "threshold" else "default",
-            )  # fmt: skip
-        _dress(panel, axes, theme, least_rate)
+        draw_lines(figure.add_subplot(), axes, lines, point, theme, least_rate)
         buffer = io.BytesIO()
         figure.savefig(
             buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
         )
     svg = buffer.getvalue().decode().replace("'DejaVu Sans'", FONT.replace('"', "'"))
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def draw_lines(
+    panel: Any,
+    axes: Axes,
+    lines: dict[str, pd.DataFrame],
+    point: OperatingPoint,
+    theme: dict[str, str],
+    least_rate: float,
+) -> None:
+    """Draw the lines of both arms on matplotlib axes, the operating point marked on each."""
+    for arm, line in lines.items():
+        at = np.flatnonzero(line["threshold"] == np.float32(point.detector))[:1].tolist()
+        panel.plot(
+            line[axes.x], line[axes.y], label=ARM_NAMES[arm], color=theme[arm],
+            linestyle=DASH[arm], linewidth=1.9, marker=MARKER[arm], markevery=at,
+            markersize=7.5, markeredgecolor=theme["ink"], markeredgewidth=0.9,
+            drawstyle="steps-post" if axes.x == "threshold" else "default",
+        )  # fmt: skip
+    _dress(panel, axes, theme, least_rate)
 
 
 def _dress(panel: Any, axes: Axes, theme: dict[str, str], least_rate: float) -> None:
