@@ -15,9 +15,8 @@ import forensics.report
 from forensics.cli.evaluate import evaluate_command
 from forensics.runlog.reader import open_run
 from tests.support.browser import Browser, fits
-from tests.support.explorer import assert_equal, go
-
 from tests.support.examples import SCAN, Done, run_example
+from tests.support.explorer import assert_equal, go
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
