@@ -106,9 +106,6 @@ measure() { # NAME CASCADE PRECISION MODE...
   [ -f "$WORK/$1.json" ] || python "$HERE/measure.py" "$2" --precision "$3" --modes "${@:4}" \
     --work "$WORK/measured-$1" --out "$WORK/$1.json"
 }
-measure baseline "$WORK/baseline" fp32 640 1280 2x2
-measure fp32 "$WORK/handgun" fp32 640
-measure int8 "$WORK/handgun" int8 640 1280 2x2
 FOOTAGE=$FORENSICS_DATA/footage
 mapfile -t photographs < <(sed "s#^#$FORENSICS_DATA/#" "$FORENSICS_DATA/validation-dedup.txt")
 clips=("$ORDINARY"/nofi??[38].mp4 "$ORDINARY"/{bottle-detection,box}.mp4 "$FOOTAGE"/labelled/{pets09-s2l1.avi,tud-campus.mp4}
@@ -123,6 +120,9 @@ compare() {
 }
 compare held-out "${photographs[@]}" "${clips[@]}"
 compare gun-footage "$FOOTAGE"/gun/{shop-counter,nofi011}.mp4 "${clips[@]}"
+measure fp32 "$WORK/handgun" fp32 640
+measure int8 "$WORK/handgun" int8 640 1280 2x2
+measure baseline "$WORK/baseline" fp32 640 1280 2x2
 python "$HERE/card.py" "$WORK/handgun" --detector "$WORK/fp32.json" --baseline "$WORK/baseline.json" \
   --int8 "$WORK/int8.json" --classifier "$WORK/classifier/classifier.json" \
   --comparison "$WORK/held-out.json" --failures "$HERE/failures.md"
