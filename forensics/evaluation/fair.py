@@ -110,7 +110,7 @@ def matched_false_alarms(
                 "recall_difference_interval": undefined(why).to_json()}  # fmt: skip
     arm = count_arm(prepared, OperatingPoint(threshold, None), DETECTOR)
     detected = int((arm.event.detected if level == "event" else arm.frame.tp).sum())
-    why = None if total else "truth has no positives"
+    why = "" if total else "truth has no positives"
     difference = (hit - detected) / total if total else None
     incidents = level == "event"
     limits = undefined(why) if why else difference_at_false_alarms(
@@ -118,7 +118,7 @@ def matched_false_alarms(
     )  # fmt: skip
     return {
         "level": level,
-        "undefined": why,
+        "undefined": why or None,
         "detector_threshold": threshold,
         "detector": _figures(swept, arm),
         "cascade": _figures(swept, cascade),
