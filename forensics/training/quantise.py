@@ -6,8 +6,9 @@ value is rounded once. Left in floating point:
 - a convolution fed by a Concat: OpenVINO (2026.4) moves the quantisation above the Concat and then
   computes wrong numbers with signed INT8 (ONNX Runtime does not); the others bring the speed;
 - one fed by a Softmax (the expectation over box distances): its weights are 0 .. 15, exact.
-Calibration takes the range seen (min-max), the quickest; percentile and entropy calibration were
-not compared.
+The range of an activation is the mean over pictures of each one's extremes, which a single odd
+picture sways less than the extremes of all: with the bundled detector AP50 fell by 0.003 instead
+of 0.013. Percentile and entropy calibration were not compared.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def quantise(
             extra_options={
                 "ActivationSymmetric": True,
                 "WeightSymmetric": True,
+                "CalibMovingAverage": True,
                 "OpTypesToExcludeOutputQuantization": list(QUANTISED),
             },
         )
