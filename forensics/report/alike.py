@@ -18,6 +18,8 @@ Ints = NDArray[np.int64]
 MOST_MERGED = 1000  # cells of a camera that are compared with each other, the fullest first
 SAME_PLACE_IOU = 0.4
 NO_PLACE = -1
+SLENDER = 1.4  # sides in this ratio or more make a box wide or tall
+CATCH_ALL = "other"  # the class of all that has no name: it says nothing on looks
 UNCLASSIFIED = "not classified"
 _XYXY = ["x_min", "y_min", "x_max", "y_max"]
 
@@ -83,14 +85,24 @@ def hot_spots(boxes: NDArray[np.float64]) -> Ints:
     return np.asarray(spot[cell], np.int64)
 
 
-def looks(run: RunTables, rows: Ints) -> list[str]:
-    """What each detection (row of the run's table) looks like: its likeliest class but targets.
+def looks(run: RunTables, table: pd.DataFrame) -> list[str]:
+    """What each detection looks like: its likeliest class, and the shape of its box.
 
-    By the classifier's own probabilities, so that alarms of one cause stand together even where
-    the target was likelier still.
+    `table` has the run's `row` and a box. The class is that of highest probability among those
+    with a name that are no target, so that alarms of one cause stand together even where the
+    target, or the class of all the rest, was likelier still.
     """
+    x0, y0, x1, y1 = table[_XYXY].to_numpy(np.float64).T
+    aspect = np.maximum(x1 - x0, 1) / np.maximum(y1 - y0, 1)
+    shape = np.select([aspect > SLENDER, aspect < 1 / SLENDER], ["wide", "tall"], "square")
+    named = _classes(run, table["row"].to_numpy(np.int64))
+    return [f"{name}, {word}" for name, word in zip(named, shape.tolist(), strict=True)]
+
+
+def _classes(run: RunTables, rows: Ints) -> list[str]:
     names = run.classifier_classes
-    others = [n for n, name in enumerate(names) if name not in _targets(run)]
+    apart = {*run.manifest["cascade"]["target_classes"], CATCH_ALL}
+    others = [n for n, name in enumerate(names) if name not in apart]
     taken = run.detections["probabilities"].take(pa.array(rows)).combine_chunks()
     known = np.asarray(pc.is_valid(taken))
     found = np.full(len(rows), UNCLASSIFIED, object)
@@ -99,7 +111,3 @@ def looks(run: RunTables, rows: Ints) -> list[str]:
         likeliest = flat.reshape(-1, len(names))[:, others].argmax(axis=1)
         found[known] = np.array([names[n] for n in others], object)[likeliest]
     return [str(name) for name in found]
-
-
-def _targets(run: RunTables) -> tuple[str, ...]:
-    return tuple(run.manifest["cascade"]["target_classes"])

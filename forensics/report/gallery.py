@@ -87,8 +87,7 @@ def _lowered(prepared: Prepared, point: OperatingPoint) -> float:
 
 def _alike(prepared: Prepared, false: pd.DataFrame) -> tuple[pd.DataFrame, tuple[alike.Ints, ...]]:
     place, spots = alike.places(false)
-    seen = alike.looks(prepared.run, false["row"].to_numpy(np.int64))
-    return false.assign(place=place, look=seen), spots
+    return false.assign(place=place, look=alike.looks(prepared.run, false)), spots
 
 
 def _false_alarms(

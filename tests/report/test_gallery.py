@@ -21,7 +21,7 @@ from tests.support.browser import Browser, fits
 
 from .helpers import AWAY, HIT, SIZE, Page, coverage_of, looked_at, on_disk, page_of, truth_of
 
-CLASSES = ("gun", "phone", "other")
+CLASSES = ("gun", "phone", "bag", "other")
 ELSEWHERE = (10.0, 5.0, 16.0, 12.0)
 
 
@@ -65,7 +65,7 @@ def world(folder: Path) -> RunTables:
     clip = Clip("gate.mp4", 20, detections=found, size=SIZE)
     run = make_run(clip, classes=CLASSES, coverage=coverage_of([clip]))
     phones = np.arange(run.detections.num_rows) % 2 == 0
-    given = [[0.6, 0.3, 0.1] if phone else [0.6, 0.1, 0.3] for phone in phones]
+    given = [[0.6, 0.1, 0.05, 0.25] if phone else [0.6, 0.0, 0.1, 0.3] for phone in phones]
     given[2] = None
     column = pa.array(given, pa.list_(pa.float32()))
     place = run.detections.schema.get_field_index("probabilities")
@@ -91,12 +91,13 @@ def test_false_alarms_are_grouped_by_place_with_their_numbers(page: str) -> None
     assert "False alarms: All are shown." in Page(page).text["alarms"]
 
 
-def test_looks_are_the_likeliest_class_but_the_target(page: str) -> None:
+def test_looks_are_the_likeliest_class_with_a_name_and_the_shape(page: str) -> None:
     rows = re.search(r'<table class="narrow looks">.*?</table>', page, re.DOTALL)
     assert rows is not None
     text = Page(rows[0]).text[""]
-    assert "phone 5" in text and "other 5" in text and "not classified 1" in text
-    assert "gun" not in text
+    assert "bag, square 5" in text and "phone, square 4" in text
+    assert "phone, square 4 not classified, square 1 phone, wide 1" in text
+    assert "gun" not in text and "other" not in text
 
 
 def test_the_most_confident_come_first_at_each_place(page: str) -> None:
@@ -146,7 +147,7 @@ def test_the_same_cards_by_look(tmp_path: Path, page: str, browser: Browser) -> 
         assert cards.count() == 11 and not view.locator("#by-look").is_visible()
         view.locator("#grouping input[value=look]").check()
         assert cards.count() == 0 and view.locator("#by-look li.card").count() == 11
-        assert view.locator('[data-of="phone"] li').count() == 5
+        assert view.locator('[data-of="phone, square"] li').count() == 4
         assert fits(view)
         view.locator("#grouping input[value=place]").check()
         assert cards.count() == 11
