@@ -29,7 +29,7 @@ def heat_map(ax: Any, surface: Surface) -> Any:
     ax = new_axes(ax, (7.0, 5.0))
     names, recall = surface.names, surface.recall
     if np.isnan(recall).all():
-        return say_why(ax, f"recall is not defined: truth has no {names.found.split()[0]}s here")
+        return say_why(ax, f"truth has no {_plural(names.found)} here")
     on_c, on_d = surface.classifier[1:].astype(float), surface.detector.astype(float)
     left = float(on_c[0]) - OFF_GAP
     shown = {"cmap": plt.get_cmap("cividis", HEAT_STEPS), "vmin": 0.0, "vmax": 1.0}

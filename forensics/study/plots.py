@@ -1,5 +1,6 @@
-"""Plots of a study on matplotlib axes, which they return. Colours are told apart by everyone:
-Okabe and Ito's for the arms, arms differ in dash and marker too.
+"""Plots of a study on matplotlib axes, which they return: curves and forest plots of both arms.
+
+Colours and marks of the arms are those of the report, and can be told apart by everyone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from forensics.errors import ForensicsError
 from forensics.evaluation.levels import ARMS, CASCADE, DETECTOR
 from forensics.evaluation.prepare import Prepared
 from forensics.report.figures import ARM_NAMES, LIGHT, MARKER, Axes, defined_lines, draw_lines
+from forensics.report.planted import Planted
 from forensics.types import OperatingPoint
 
 SIZE = (6.4, 4.6)
@@ -56,7 +58,7 @@ def trade_off(
     prepared: Prepared,
     point: OperatingPoint,
     level: str,
-    word: str,
+    planted: Planted,
 ) -> Any:
     """Recall against false alarms of both arms, the operating point with its counts."""
     if level not in TRADE_OFFS:
@@ -69,6 +71,7 @@ def trade_off(
     }
     ledger = prepared.ledger
     exposure = int((ledger.box_frames if level == "box" else ledger.negative).sum())
+    word = planted.word(level)
     said = f"{y_label} (of {totals[level]:,}{f', {word}' if word else ''})"
     axes = Axes("trade-off", "", x, y, f"{x_label} (of {exposure:,} frames)", said, "", level,
                 log_x=True)  # fmt: skip

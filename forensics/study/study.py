@@ -113,7 +113,7 @@ class Study:
         """Recall against false alarms as the detector threshold moves; level as in `surface`."""
         point = self._point(detector, classifier)
         table = curves(self.prepared, point)
-        return plots.trade_off(ax, table, self.prepared, point, level, self.planted.word(level))
+        return plots.trade_off(ax, table, self.prepared, point, level, self.planted)
 
     def decisions(
         self, detector: float | None = None, classifier: float | None = None

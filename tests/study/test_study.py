@@ -198,8 +198,12 @@ def test_two_runs_are_compared_as_the_command_does() -> None:
     ]
     compared = study_of(runs[0], truth).compare(Run(runs[1]))
     assert compared.found.comparison.names == ("A", "B")
-    assert list(compared.to_frame().loc["A", ["frame recall", "false-alarm frames"]]) == [0.25, 1]
-    assert list(compared.to_frame().loc["B", ["frame recall", "false-alarm frames"]]) == [0, 0]
+    table, told = compared.to_frame(), compared.to_json()["evaluations"]
+    for side, false in (("A", 1), ("B", 0)):
+        frame = told[side]["arms"]["cascade"]["frame"]
+        assert table.loc[side, "frame recall"] == frame["recall"]
+        assert table.loc[side, "false-alarm frames"] == frame["fp"] == false
+    assert table.loc["A", "frame recall"] > table.loc["B", "frame recall"] == 0
     assert list(compared.disagreements["alarmed_by"]) == ["A", "A"]
     strict_json(json.dumps(compared.to_json(), allow_nan=False))
 
@@ -239,7 +243,7 @@ def test_undefined_is_never_zero() -> None:
     study = study_of(run, spans_truth(("a.mp4", 0, 9, "none")))
     table = study.evaluate().to_frame()
     assert np.isnan(table.loc[("frame", "recall"), ("cascade", "value")])
-    assert np.isnan(table.loc[("box", "tp"), ("detector", "value")])
+    assert np.isnan(table.loc[("box", "recall"), ("detector", "value")])
     assert np.isnan(study.surface().recall).all()
     assert len(study.surface().front()) == 1  # no hit to be had: the pairs without false alarms
     told = study.compare().to_frame()
