@@ -25,7 +25,7 @@ HOMES = {
     "tensorrt_rtx": ("backends/trt_library.py",),
     "sqlite3": ("runlog/ledger.py",),
     "subprocess": ("footage/reader.py",),
-    "torch": ("training/",),
+    "torch": ("cascade/on_device.py", "training/"),
     "timm": ("training/",),
     "ultralytics": ("training/",),
     "sklearn": ("training/",),

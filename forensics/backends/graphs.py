@@ -19,7 +19,6 @@ from forensics.backends.base import Model, Normalisation
 from forensics.backends.engine_cache import PIXELS
 from forensics.errors import BackendError
 
-
 HEAVY = {"Conv", "Gemm", "MatMul", "ConvTranspose"}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from forensics.backends import Model, trt
 from forensics.backends.engine_cache import EngineCache
+from forensics.backends.trt_build import engine_key
 from forensics.cascade.definition import (
     CascadeDefinition,
     ClassifierSpec,
@@ -56,7 +57,7 @@ def build_engines(
         if precision not in {*spec.files, "fp16"}:
             raise CascadeError(f"the cascade {cascade.name} has no {precision} models")
         model: Model = model_file(spec.files, precision).load(precision, size)
-        key = trt.engine_key(model, spec.normalisation, library, target)
+        key = engine_key(model, spec.normalisation, library, target)
         plan, sha256 = trt.ready_plan(model, spec.normalisation, library, key, cache)
         named = f"{library.title}, {target.gpu or 'any GPU'} of compute capability {target.compute}"
         path = cache.plan_path(key)

@@ -22,8 +22,8 @@ Examples:
   forensics export --to tensorrt
   forensics export --to tensorrt --cascade NEW --compute-capability 8.9 --out ENGINES
 
-INT8 and FP16 files are set against FP32 on the validation footage. If more decisions flip, or more recall
-is lost, than allowed, the folder is left as OUT.rejected and the exit code is 1.
+INT8 and FP16 files are set against FP32 on the validation footage. If more decisions flip, or
+more recall is lost, than allowed, the folder is left as OUT.rejected and the exit code is 1.
 """
 
 
@@ -129,17 +129,14 @@ REQUIRED = ("detector", "calibration", "name", "version", "out")
     help="New cascade folder; with --to tensorrt, where engines are kept (default: where a scan "
     "looks for them, $FORENSICS_ENGINES or the user's cache folder).",
 )
-@click.pass_context
-def export_command(
-    context: click.Context, given: GivenTruth, kind: str, out: Path | None, **options: Any
-) -> None:
+def export_command(given: GivenTruth, kind: str, out: Path | None, **options: Any) -> None:
     """Export trained networks into a cascade folder with FP32 and INT8 files and a card."""
     if kind == "tensorrt":
         _build_engines(out, options)
         return
-    for parameter in context.command.params:
-        if parameter.name in REQUIRED and not context.params[parameter.name]:
-            raise click.MissingParameter(ctx=context, param=parameter)
+    for name in REQUIRED:
+        if not (out if name == "out" else options[name]):
+            raise click.UsageError(f"Missing option '--{name}'.")
     assert out is not None
     _export(given, out, options)
 

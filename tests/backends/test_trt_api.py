@@ -16,7 +16,7 @@ API: dict[str, dict[str, list[str]]] = json.loads(
 )
 SOURCES = sorted(Path(forensics.__file__).parent.glob("backends/trt*.py"))
 # Also names of TensorRT's, but here they are of our own objects.
-OURS = {"name", "value", "flags", "engine"}
+OURS = {"name", "value", "flags", "engine", "logger"}
 
 
 def test_both_majors_are_listed() -> None:

@@ -13,7 +13,9 @@ import onnx
 import onnxruntime
 import pytest
 
-trt_rtx = pytest.importorskip("tensorrt_rtx", reason="the extra `gpu` is not installed")
+pytest.importorskip("tensorrt_rtx", reason="the extra `gpu` is not installed")
+
+import tensorrt_rtx as trt_rtx
 
 from forensics.backends import Model, available_backends, open_engine, resolve_backend
 from forensics.backends.engine_cache import PIXELS, VARIABLE, EngineCache
@@ -118,7 +120,8 @@ def test_fp16_keeps_the_tail_in_single_precision(ready: Any) -> None:
 
 
 def test_a_network_that_tensorrt_cannot_parse(tmp_path: Path) -> None:
-    graph = onnx.load_from_string(prepare(load("classifier", "int8"), SPECS["classifier"].normalisation))
+    ready = prepare(load("classifier", "int8"), SPECS["classifier"].normalisation)
+    graph = onnx.load_from_string(ready)
     graph.graph.node[-1].op_type = "NonMaxSuppression"
     library, target = building_target(COMPUTE)
     from forensics.backends.trt_build import _Building

@@ -118,15 +118,15 @@ class FakeTrt:
         self.logger.log(FakeLogger.ERROR, self.says)
         return False if value is True else None
 
-    def Builder(self, logger: Any) -> Any:
+    def Builder(self, logger: Any) -> Any:  # noqa: N802
         self.logger = logger
         return _FakeBuilder(self)
 
-    def Runtime(self, logger: Any) -> Any:
+    def Runtime(self, logger: Any) -> Any:  # noqa: N802
         self.logger = logger
         return self.does("Runtime", _FakeRuntime(self))
 
-    def OnnxParser(self, network: Any, logger: Any) -> Any:
+    def OnnxParser(self, network: Any, logger: Any) -> Any:  # noqa: N802
         error = types.SimpleNamespace(desc=lambda: self.says)
         return types.SimpleNamespace(
             parse=lambda data: self.does("parse"), num_errors=1, get_error=lambda n: error
