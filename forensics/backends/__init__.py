@@ -2,6 +2,8 @@
 
 from forensics.backends.base import (
     BACKENDS,
+    BUILDING,
+    MAKES_FP16,
     Engine,
     Model,
     Normalisation,
@@ -15,6 +17,8 @@ from forensics.backends.base import (
 
 __all__ = [
     "BACKENDS",
+    "BUILDING",
+    "MAKES_FP16",
     "Engine",
     "Model",
     "Normalisation",

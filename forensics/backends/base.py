@@ -11,7 +11,8 @@ import hashlib
 import importlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,8 +20,18 @@ from typing import Any, Protocol
 from forensics.errors import BackendError
 from forensics.types import FloatArray, ImageArray
 
-# Best first: `auto` takes the first that imports.
-BACKENDS = {"openvino": "forensics.backends.ov", "onnxruntime": "forensics.backends.ort"}
+# Best first: `auto` takes the first that works here.
+BACKENDS = {
+    "tensorrt": "forensics.backends.trt",
+    "openvino": "forensics.backends.ov",
+    "onnxruntime": "forensics.backends.ort",
+}
+# Engines that make FP16 networks from FP32 files, where a cascade has no FP16 files.
+MAKES_FP16 = frozenset({"tensorrt"})
+# Told what is being built and how much of it is done, of 1, where opening an engine takes minutes.
+BUILDING: ContextVar[Callable[[str, float], None]] = ContextVar(
+    "BUILDING", default=lambda _name, _done: None
+)
 # The protobuf bytes of an external-data entry, key = "location", also with its tag or length
 # written longer than needed. A model that names other files could make the runtime read anything
 # that we can.
@@ -72,6 +83,7 @@ class Provenance:
     threads: int
     model: str
     model_sha256: str
+    engine_sha256: str | None = None  # of what was compiled from the model and kept, if anything
 
 
 class Engine(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,16 @@ class ModelRef:
                 f"{self.sha256[:16]}...; restore the file, or correct {FILE_NAME} if you trust it"
             )
         return model
+
+
+def model_file(files: Mapping[str, ModelRef], precision: str) -> ModelRef:
+    """The file of a precision; FP16 without a file of its own is made from FP32.
+
+    Only engines of `MAKES_FP16` can do so; `ScanSettings` sees to that.
+    """
+    if precision == "fp16" and precision not in files:
+        return files["fp32"]
+    return files[precision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +193,7 @@ class _Table:
         if "fp32" not in names:
             raise self.error("precisions", "leaves out fp32, the reference")
         for name in names:
-            if not all(name in stage.files for stage in stages):
+            if name != "fp16" and not all(name in stage.files for stage in stages):
                 raise self.error("precisions", f"names {name}, for which a model file is missing")
         return names
 
@@ -296,7 +307,7 @@ class _Table:
 
 def summary_hash(definition: CascadeDefinition, precision: str) -> str:
     """SHA-256 over what determines scores: definition and the model files used."""
-    used = [definition.sha256, definition.detector.files[precision].sha256]
-    if definition.classifier is not None and precision in definition.classifier.files:
-        used.append(definition.classifier.files[precision].sha256)
+    used = [definition.sha256, model_file(definition.detector.files, precision).sha256]
+    if definition.classifier is not None and precision in {*definition.classifier.files, "fp16"}:
+        used.append(model_file(definition.classifier.files, precision).sha256)
     return hashlib.sha256(json.dumps(used).encode()).hexdigest()

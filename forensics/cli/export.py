@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from forensics.cli.options import GivenTruth, truth_options
-from forensics.cli.output import ScanProgress, stderr, stdout
+from forensics.cli.output import ScanProgress, show_building, stderr, stdout
 from forensics.footage.find import find_inputs
 
 EXAMPLES = """
@@ -19,14 +19,40 @@ Examples:
   forensics export --detector handgun --calibration clips/ --no-int8 \\
     --name mine --version 1.0 --out NEW
   forensics scan /archive --recursive --cascade NEW --out RUN
+  forensics export --to tensorrt
+  forensics export --to tensorrt --cascade NEW --compute-capability 8.9 --out ENGINES
 
-INT8 files are set against FP32 on the validation footage. If more decisions flip, or more recall
-is lost, than allowed, the folder is left as OUT.rejected and the exit code is 1.
+INT8 and FP16 files are set against FP32 on the validation footage. If more decisions flip, or
+more recall is lost, than allowed, the folder is left as OUT.rejected and the exit code is 1.
 """
 
 
+REQUIRED = ("detector", "calibration", "name", "version", "out")
+
+
 @click.command("export", epilog=EXAMPLES)
-@click.option("--detector", required=True, help="best.pt, an .onnx file, or a cascade.")
+@click.option(
+    "--to",
+    "kind",
+    type=click.Choice(["cascade", "tensorrt"]),
+    default="cascade",
+    show_default=True,
+    help="tensorrt: build the engines of --cascade ahead of a scan; needs no other option.",
+)
+@click.option("--cascade", default="handgun", show_default=True, help="For --to tensorrt.")
+@click.option(
+    "--precision",
+    default="auto",
+    show_default=True,
+    metavar="auto|fp32|fp16|int8",
+    help="For --to tensorrt: auto is the fastest that the cascade was checked with.",
+)
+@click.option(
+    "--compute-capability",
+    metavar="X.Y",
+    help="For --to tensorrt: of another GPU than the one here; TensorRT-RTX only.",
+)
+@click.option("--detector", help="best.pt, an .onnx file, or a cascade.")
 @click.option("--classifier", help="FIT folder, .onnx file or cascade. Default: that of --base.")
 @click.option(
     "--base",
@@ -37,7 +63,6 @@ is lost, than allowed, the folder is left as OUT.rejected and the exit code is 1
 @click.option(
     "--calibration",
     multiple=True,
-    required=True,
     type=click.Path(path_type=Path),
     help="Footage or pictures to calibrate INT8 with; not those of --validation. Repeatable.",
 )
@@ -48,8 +73,8 @@ is lost, than allowed, the folder is left as OUT.rejected and the exit code is 1
     help="Footage or pictures that --truth labels. Repeatable.",
 )
 @truth_options(required=False)
-@click.option("--name", required=True, help="Name of the new cascade.")
-@click.option("--version", "version", required=True, help="Its version.")
+@click.option("--name", help="Name of the new cascade.")
+@click.option("--version", "version", help="Its version.")
 @click.option("--licence", default="AGPL-3.0-or-later", show_default=True)
 @click.option("--description", default="", help="One line. Default: the base's.")
 @click.option(
@@ -68,7 +93,7 @@ is lost, than allowed, the folder is left as OUT.rejected and the exit code is 1
     help="Most calibration frames.",
 )
 @click.option("--int8/--no-int8", default=True, show_default=True)
-@click.option("--fp16", is_flag=True, help="Also write float16 graphs (TensorRT); not checked.")
+@click.option("--fp16", is_flag=True, help="Also write FP16 files, for TensorRT.")
 @click.option(
     "--max-flips",
     type=click.FloatRange(0, 1),
@@ -98,9 +123,46 @@ is lost, than allowed, the folder is left as OUT.rejected and the exit code is 1
 )
 @click.option("--figures", type=click.Path(path_type=Path), help="JSON of figures, for the card.")
 @click.option("--failures", type=click.Path(path_type=Path), help="Text on known failures.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="New cascade folder.")
-def export_command(given: GivenTruth, out: Path, **options: Any) -> None:
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="New cascade folder; with --to tensorrt, where engines are kept (default: where a scan "
+    "looks for them, $FORENSICS_ENGINES or the user's cache folder).",
+)
+def export_command(given: GivenTruth, kind: str, out: Path | None, **options: Any) -> None:
     """Export trained networks into a cascade folder with FP32 and INT8 files and a card."""
+    if kind == "tensorrt":
+        _build_engines(out, options)
+        return
+    for name in REQUIRED:
+        if not (out if name == "out" else options[name]):
+            raise click.UsageError(f"Missing option '--{name}'.")
+    assert out is not None
+    _export(given, out, options)
+
+
+def _build_engines(out: Path | None, options: dict[str, Any]) -> None:
+    from forensics.backends.engine_cache import engine_folder
+    from forensics.cascade.ahead import build_engines
+    from forensics.cascade.definition import load_cascade
+
+    with show_building():
+        built = build_engines(
+            load_cascade(options["cascade"]),
+            out or engine_folder(),
+            precision=options["precision"],
+            imgsz=options["imgsz"],
+            compute=options["compute_capability"],
+        )
+    for engine in built:
+        stdout().print(
+            f"{engine.stage} {engine.precision}: {engine.path} ({engine.size_bytes / 1e6:.1f} MB, "
+            f"SHA-256 {engine.sha256[:16]}...), {engine.target}",
+            markup=False,
+        )
+
+
+def _export(given: GivenTruth, out: Path, options: dict[str, Any]) -> None:
     from forensics.training.cascade_files import read_card_facts
     from forensics.training.export import export_cascade
 
@@ -108,17 +170,18 @@ def export_command(given: GivenTruth, out: Path, **options: Any) -> None:
     truth = given.load() if given.paths else None
     judged = {"unlabelled": given.unlabelled, "class_map": given.class_map}
     plan = _plan(out, options | judged)
-    inputs = find_inputs(plan.validation, recursive=True) if plan.int8 and plan.validation else ()
-    total = 2 * sum(file.size_bytes for file in inputs)
-    with ScanProgress(total, 2 * len(inputs)) as progress:
-        cascade, parity = export_cascade(plan, truth, card, progress, _say)
+    inputs = find_inputs(plan.validation, recursive=True) if plan.gated and plan.validation else ()
+    times = 2 * len(plan.gated)
+    total = times * sum(file.size_bytes for file in inputs)
+    with ScanProgress(total, times * len(inputs)) as progress:
+        cascade, parities = export_cascade(plan, truth, card, progress, _say)
     console = stdout()
     console.print(f"cascade {cascade.name} {cascade.version}: {out}", markup=False)
     for stage in (cascade.detector, cascade.classifier):
         for kind, reference in {} if stage is None else stage.files.items():
             size = reference.path.stat().st_size / 1e6
             console.print(f"  {kind}  {reference.path.name}  {size:.1f} MB", markup=False)
-    if parity is not None:
+    for parity in parities:
         flips, recall = parity.facts["decisions"], parity.facts["recall"]
         console.print(
             f"parity of {parity.precision}: {flips['flipped']} of {flips['near']} decisions near "

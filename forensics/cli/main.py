@@ -34,6 +34,7 @@ COMMANDS = {
     "calibrate": "forensics.cli.calibrate:calibrate_command",
     "export": "forensics.cli.export:export_command",
     "verify": "forensics.cli.verify:verify_command",
+    "bench": "forensics.cli.bench:bench_command",
     "backends": "forensics.cli.info:backends_command",
     "models": "forensics.cli.info:models_command",
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forensics.backends import BACKENDS
 from forensics.cascade.definition import load_cascade
 from forensics.cli.main import exit_with
 from forensics.cli.options import GivenTruth, truth_options
@@ -58,7 +59,7 @@ Running the same command again goes on with an interrupted scan. Next: forensics
     "has it. Default: folder; file with --label-from-folder.",
 )
 @click.option(
-    "--backend", type=click.Choice(["auto", "openvino", "onnxruntime"]), default="auto",
+    "--backend", type=click.Choice(["auto", *BACKENDS]), default="auto",
     show_default=True,
 )  # fmt: skip
 @click.option("--imgsz", type=click.IntRange(32, 4096), help="Detector input size, pixels.")

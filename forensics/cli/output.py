@@ -20,6 +20,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from forensics.backends import BUILDING
+
 LOG_EVERY_S = 10.0
 
 
@@ -50,6 +52,25 @@ def counting(title: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(task, completed=done, total=total)
 
         yield show
+
+
+@contextmanager
+def show_building() -> Iterator[None]:
+    """Say how far the building of an engine is: a line for each tenth."""
+    console = stderr()
+    said: dict[str, int] = {}
+
+    def show(name: str, done: float) -> None:
+        tenth = int(10 * done)
+        if tenth > said.get(name, -1):
+            said[name] = tenth
+            console.print(f"building an engine of {name}: {10 * tenth} %", markup=False)
+
+    token = BUILDING.set(show)
+    try:
+        yield
+    finally:
+        BUILDING.reset(token)
 
 
 class ScanProgress:

@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
+from forensics.backends import BACKENDS
 from forensics.cli.main import exit_with
-from forensics.cli.output import ScanProgress, stdout
+from forensics.cli.output import ScanProgress, show_building, stdout
 from forensics.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from forensics.footage.find import common_base, display_name, find_inputs, passed_over
 from forensics.footage.protocol import Sampling
@@ -53,7 +54,7 @@ Exit code 3: finished, but some footage was not scanned (listed at the end).""",
 )
 @click.option(
     "--backend",
-    type=click.Choice(["auto", "openvino", "onnxruntime"]),
+    type=click.Choice(["auto", *BACKENDS]),
     default="auto",
     show_default=True,
 )
@@ -61,7 +62,7 @@ Exit code 3: finished, but some footage was not scanned (listed at the end).""",
     "--precision",
     default="auto",
     show_default=True,
-    metavar="auto|fp32|int8",
+    metavar="auto|fp32|fp16|int8",
     help="Which model files to run: auto is the fastest that the cascade was checked with.",
 )
 @click.option(
@@ -165,7 +166,10 @@ def run_scan(
     if left_out:
         listed = ", ".join(f"{ending} {n}" for ending, n in left_out.items())
         stdout().print(f"passed over, by their endings: {listed}", markup=False)
-    with ScanProgress(sum(file.size_bytes for file in inputs), len(inputs)) as progress:
+    with (
+        show_building(),
+        ScanProgress(sum(file.size_bytes for file in inputs), len(inputs)) as progress,
+    ):
         return scan(
             inputs,
             base,

@@ -11,7 +11,9 @@ import numpy as np
 import forensics
 from forensics.backends import (
     BACKENDS,
+    MAKES_FP16,
     Engine,
+    available_backends,
     open_engine,
     resolve_arithmetic,
     resolve_backend,
@@ -23,6 +25,7 @@ from forensics.cascade.definition import (
     ClassifierSpec,
     DetectorSpec,
     load_cascade,
+    model_file,
     summary_hash,
 )
 from forensics.cascade.detector import Detector
@@ -73,7 +76,8 @@ class ScanSettings:
                 f"floor {self.floor} is above the cascade's operating point "
                 f"{self.cascade.operating_point.detector}; lower --floor"
             )
-        if not all(self.precision in stage.files for stage in self._stages()):
+        made = {"fp16"} if self.backend in MAKES_FP16 else set()
+        if not all(self.precision in {*stage.files, *made} for stage in self._stages()):
             raise CascadeError(f"the cascade {self.cascade.name} has no {self.precision} models")
         if self.imgsz % STRIDE:
             raise CascadeError(
@@ -123,11 +127,14 @@ class ScanSettings:
 
     def _libraries(self) -> dict[str, str]:
         """Versions of what computes scores and writes parts: other ones may differ in a bit."""
-        return {
+        used = {
             name: version
             for name, version in library_versions().items()
             if name not in BACKENDS or name == self.backend
         }
+        if self.backend in MAKES_FP16:  # its kernels are chosen for the GPU
+            used[self.backend] = available_backends()[self.backend]
+        return used
 
     def thresholds(self) -> dict[str, float | None]:
         """The four thresholds, as run.json keeps them."""
@@ -167,17 +174,19 @@ def default_settings(
     definition = load_cascade(cascade)
     name, why = resolve_backend(backend)
     files = _precision(definition, name, arithmetic, precision)
-    if files == "int8" and arithmetic not in {"auto", "fp32"}:
+    if files != "fp32" and arithmetic not in {"auto", "fp32"}:
         raise CascadeError(
-            f"int8 models are not checked with {arithmetic}; leave out --arithmetic or --precision"
+            f"{files} models are not checked with {arithmetic}; leave out --arithmetic or "
+            "--precision"
         )
-    wanted = "fp32" if files == "int8" else arithmetic
+    wanted = arithmetic if files == "fp32" else "fp32"
     chosen = resolve_arithmetic(name, wanted, definition.arithmetic)
     how = "as asked" if precision != "auto" else f"checked: {', '.join(definition.precisions)}"
     return ScanSettings(
         cascade=definition,
         backend=name,
-        backend_why=f"{why}, {files} models ({how}), computing in {chosen}",
+        backend_why=f"{why}, {files} models ({how}), computing in "
+        f"{'fp16' if files == 'fp16' else chosen}",
         precision=files,
         arithmetic=chosen,
         floor=definition.detector.floor,
@@ -211,7 +220,7 @@ def open_cascade(settings: ScanSettings) -> OpenCascade:
     spec = replace(
         settings.cascade.detector, imgsz=settings.imgsz, max_detections=settings.max_detections
     )
-    reference = spec.files[settings.precision]
+    reference = model_file(spec.files, settings.precision)
     engine = open_engine(
         settings.backend,
         reference.load(settings.precision, spec.imgsz),
@@ -225,7 +234,7 @@ def open_cascade(settings: ScanSettings) -> OpenCascade:
     classifier = None
     second = settings.cascade.classifier
     if second is not None and not settings.detector_only:
-        reference = second.files[settings.precision]
+        reference = model_file(second.files, settings.precision)
         other = open_engine(
             settings.backend,
             reference.load(settings.precision, second.imgsz),

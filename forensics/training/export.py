@@ -11,6 +11,7 @@ from typing import Any
 import onnx
 
 from forensics.backends import Model, resolve_backend
+from forensics.backends.graphs import to_fp16
 from forensics.cascade.definition import (
     CascadeDefinition,
     ClassifierSpec,
@@ -74,6 +75,12 @@ class ExportPlan:
     unlabelled: str = "skip"
     class_map: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def gated(self) -> tuple[str, ...]:
+        """Precisions that must pass the parity gate."""
+        wanted = {"int8": self.int8, "fp16": self.fp16}
+        return tuple(name for name, is_wanted in wanted.items() if is_wanted)
+
 
 @dataclass(frozen=True, slots=True)
 class _Networks:
@@ -89,11 +96,14 @@ class _Networks:
 
 def export_cascade(
     plan: ExportPlan, truth: Truth | None, card: CardFacts, progress: Progress, say: Say
-) -> tuple[CascadeDefinition, Parity | None]:
+) -> tuple[CascadeDefinition, tuple[Parity, ...]]:
     """Write the cascade folder `plan.out`. Raises TrainingError; see `_reject` for parity."""
     base = load_cascade(plan.base)
-    if plan.int8 and (truth is None or not plan.validation):
-        raise TrainingError("INT8 needs --validation footage and its --truth, or give --no-int8")
+    if plan.gated and (truth is None or not plan.validation):
+        kinds = " and ".join(plan.gated)
+        raise TrainingError(
+            f"{kinds} needs --validation footage and its --truth, or give --no-int8 and no --fp16"
+        )
     for folder in (plan.out, _rejected(plan.out)):
         if folder.exists():
             raise TrainingError(f"{folder} exists already; move it away or choose another --out")
@@ -104,24 +114,44 @@ def export_cascade(
         networks = _networks(plan, base, say)
         text = _write_models(plan, base, networks, folder, say)
         cascade = write_cascade(folder, text)
-        parity = None
-        if plan.int8 and truth is not None:
+        parities: list[Parity] = []
+        if plan.gated and truth is not None:
             _check_classes(plan, truth, cascade)  # before the scans, which may take hours
-            say("scanning the validation footage with FP32 and INT8")
-            backend = resolve_backend(plan.backend)
-            runs = scan_both(cascade, "int8", plan.validation, Path(work), backend, progress)
-            rules = run_rules(runs[0], unlabelled=plan.unlabelled, class_map=plan.class_map)
-            parity = check_parity(*runs, truth, cascade.operating_point, plan.limits, rules)
+            parities = [
+                _judge(plan, kind, cascade, truth, Path(work), progress, say) for kind in plan.gated
+            ]
         facts = {"calibration": _counts(networks)}
-        if parity is not None and not parity.failures:
-            cascade = write_cascade(folder, replace(text, precisions=("int8", "fp32")))
-        rows = [] if parity is None else [parity.to_json()]
+        failed = [parity for parity in parities if parity.failures]
+        if not failed:
+            cascade = write_cascade(folder, replace(text, precisions=(*plan.gated, "fp32")))
+        rows = [parity.to_json() for parity in parities]
         write_json({"schema": 1, "precisions": rows, **facts}, folder / PARITY_FILE)
         write_card(cascade, card, rows, facts)
-        if parity is not None and parity.failures:
-            _reject(folder, plan.out, parity)
+        if failed:
+            _reject(folder, plan.out, failed[0])
         folder.replace(plan.out)
-    return load_cascade(str(plan.out)), parity
+    return load_cascade(str(plan.out)), tuple(parities)
+
+
+def _judge(
+    plan: ExportPlan,
+    kind: str,
+    cascade: CascadeDefinition,
+    truth: Truth,
+    work: Path,
+    progress: Progress,
+    say: Say,
+) -> Parity:
+    """Set the files of a precision against FP32.
+
+    FP16 files are run by ONNX Runtime, which computes most layers in float32 between values kept
+    in float16: a check that is needed, not one of what a GPU makes of them.
+    """
+    say(f"scanning the validation footage with FP32 and {kind.upper()}")
+    backend = resolve_backend("onnxruntime" if kind == "fp16" else plan.backend)
+    runs = scan_both(cascade, kind, plan.validation, work / kind, backend, progress)
+    rules = run_rules(runs[0], unlabelled=plan.unlabelled, class_map=plan.class_map)
+    return check_parity(*runs, truth, cascade.operating_point, plan.limits, rules)
 
 
 def _check_classes(plan: ExportPlan, truth: Truth, cascade: CascadeDefinition) -> None:
@@ -225,8 +255,9 @@ def _write_models(
             small = quantise(with_rounded_weights(graph), shown, spec.normalisation)
             check_engines(graph, small, shown[:CHECKED_PICTURES], spec.normalisation, first)
             files["int8"] = _write(folder, f"{stage}.int8.onnx", with_half_weights(small))
-        if plan.fp16:  # beside the cascade, not in it: no engine here computes in float16
-            _write(folder, f"{stage}.fp16.onnx", onnx_files.to_fp16(with_rounded_weights(graph)))
+        if plan.fp16:
+            half = to_fp16(with_rounded_weights(graph))
+            files["fp16"] = _write(folder, f"{stage}.fp16.onnx", half)
         specs[stage] = replace(spec, files=files)
     return _text(plan, base, specs)
 

@@ -1,4 +1,4 @@
-"""ONNX files of trained networks: FP32 reference from a checkpoint, compact storage, FP16.
+"""ONNX files of trained networks: FP32 reference from a checkpoint, compact storage.
 
 Only this module opens a `.pt` checkpoint, through ultralytics: such files are pickles, so export
 only checkpoints of your own training.
@@ -18,9 +18,9 @@ import onnx
 import onnxruntime as ort
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from forensics.backends import Normalisation
+from forensics.backends.graphs import with_full_weights
 from forensics.errors import TrainingError
 from forensics.training.classifier_model import FitMeta, load_fit
 from forensics.types import FloatArray, ImageArray
@@ -147,24 +147,6 @@ def with_half_weights(graph: onnx.ModelProto) -> onnx.ModelProto:
     return _checked(halved, Path("the compact graph"))
 
 
-def with_full_weights(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Undo `with_half_weights`: the same values, plainly stored, for whoever edits them."""
-    full = onnx.ModelProto()
-    full.CopyFrom(graph)
-    casts = {
-        node.input[0]: node
-        for node in full.graph.node
-        if node.op_type == "Cast" and node.input[0] == f"{node.output[0]}.half"
-    }
-    for tensor in full.graph.initializer:
-        cast = casts.get(tensor.name)
-        if cast is not None:
-            values = numpy_helper.to_array(tensor).astype(np.float32)
-            tensor.CopyFrom(numpy_helper.from_array(values, cast.output[0]))
-            full.graph.node.remove(cast)
-    return full
-
-
 def with_rounded_weights(graph: onnx.ModelProto) -> onnx.ModelProto:
     """A copy with the same rounded weights, stored plainly: what quantisation starts from."""
     rounded = onnx.ModelProto()
@@ -180,11 +162,6 @@ def _is_large(tensor: Any) -> bool:
     """Whether a tensor is a weight worth storing in half: biases and scales are vectors."""
     size = int(np.prod(tensor.dims, dtype=np.int64))
     return tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1 and size >= SMALL
-
-
-def to_fp16(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """A graph that computes in float16, with float32 input and output: for TensorRT."""
-    return convert_float_to_float16(graph, keep_io_types=True)
 
 
 def _without_circumstances(graph: onnx.ModelProto) -> onnx.ModelProto:

@@ -157,7 +157,8 @@ def test_pickles_and_missing_models_are_refused(tmp_path: Any) -> None:
 
 
 def test_named_backend_never_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKENDS, "openvino", "forensics.backends.not_there")
+    for name in ("tensorrt", "openvino"):
+        monkeypatch.setitem(BACKENDS, name, "forensics.backends.not_there")
     with pytest.raises(BackendError, match="openvino is not available"):
         resolve_backend("openvino")
     name, why = resolve_backend("auto")

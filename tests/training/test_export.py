@@ -20,7 +20,8 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from forensics.backends import BACKENDS, Model, Normalisation, open_engine
+from forensics.backends import Model, Normalisation, available_backends, open_engine
+from forensics.backends.graphs import to_fp16, with_full_weights
 from forensics.cascade.definition import load_cascade
 from forensics.cli.main import run
 from forensics.errors import CascadeError, TrainingError, TruthError
@@ -54,6 +55,7 @@ assert BASE.classifier is not None
 NORMALISATIONS = {"detector": Normalisation(), "classifier": BASE.classifier.normalisation}
 SPECS: dict[str, Any] = {"detector": BASE.detector, "classifier": BASE.classifier}
 IMGSZ = 320
+HERE = [n for n, v in available_backends().items() if not v.startswith("not available")]
 FILES = [SAMPLE / name for name in ("gate-pistol.mp4", "lawn-pistol.mp4", "table-box.mp4")]
 
 
@@ -99,7 +101,7 @@ def test_calibration_pictures_are_what_a_scan_sees(views: Any, crops: Any) -> No
 
 
 @pytest.mark.parametrize("stage", ["detector", "classifier"])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", HERE)
 def test_half_stored_weights_change_nothing_but_their_rounding(
     graphs: Any, shown: Any, stage: str, backend: str
 ) -> None:
@@ -115,7 +117,7 @@ def test_half_stored_weights_change_nothing_but_their_rounding(
 def test_half_stored_weights_unfold_into_what_was_rounded(graphs: Any, stage: str) -> None:
     halved = onnx_files.with_half_weights(graphs[stage])
     assert any(node.op_type == "Cast" and node.name.endswith(".cast") for node in halved.graph.node)
-    full = onnx_files.with_full_weights(halved)
+    full = with_full_weights(halved)
     rounded = onnx_files.with_rounded_weights(graphs[stage])
     assert full.SerializeToString() == rounded.SerializeToString()
 
@@ -160,7 +162,7 @@ def test_int8_runs_alike_on_both_engines(
     images = shown[stage][:4]
     rows = np.s_[:, 4:] if stage == "detector" else np.s_[:]
     reference = answer(graphs[stage], "onnxruntime", stage, images)[rows]
-    found = {b: answer(small[stage], b, stage, images) for b in BACKENDS}
+    found = {b: answer(small[stage], b, stage, images) for b in HERE}
     seen = np.abs(reference) > 0.05
     for backend, values in found.items():
         error = np.abs(values[rows] - reference)[seen].mean()
@@ -172,7 +174,7 @@ def test_int8_runs_alike_on_both_engines(
 
 
 def test_fp16_graph_loads(graphs: Any, views: Any) -> None:
-    half = onnx_files.to_fp16(graphs["detector"])
+    half = to_fp16(graphs["detector"])
     assert half.ByteSize() < 0.6 * graphs["detector"].ByteSize()
     planes = onnx_files.as_input(views[:2], Normalisation())
     expected = onnx_files.run_graph(graphs["detector"], planes)
@@ -260,14 +262,14 @@ def test_folder_goes_through_scan_and_verify(
         + ["--calibration", str(FILES[0]), "--validation", str(FILES[0])]
         + ["--truth", str(SAMPLE / "truth"), "--name", "mine", "--version", "2.0"]
         + ["--imgsz", "160", "--frames", "4", "--max-flips", "1", "--max-recall-loss", "1"]
-        + ["--min-found", "0"]
+        + ["--min-found", "0", "--fp16"]
         + ["--operating-point", "0.3", "0.4", "--chosen", "by hand", "--out", str(out)]
         + ["--card-data", str(sources)]
         + [f"--class-map={name}=" for name in ("cell_phone", "umbrella", "bag")]
     )
     assert code == 0, capsys.readouterr().err
     cascade = load_cascade(str(out))
-    assert cascade.precisions == ("int8", "fp32")
+    assert cascade.precisions == ("int8", "fp16", "fp32")
     assert cascade.classifier is not None and cascade.classifier.temperature == 1.5
     assert (cascade.operating_point.detector, cascade.chosen_how) == (0.3, "by hand")
     for spec in (cascade.detector, cascade.classifier):
@@ -276,12 +278,14 @@ def test_folder_goes_through_scan_and_verify(
     card = (out / "card.md").read_text()
     assert "| clips | CC BY 4.0 | train 3 |" in card
     assert "int8 against FP32 on openvino: **passed**" in card
-    assert json.loads((out / "parity.json").read_text())["precisions"][0]["passed"] is True
+    assert "fp16 against FP32 on onnxruntime: **passed**" in card
+    rows = json.loads((out / "parity.json").read_text())["precisions"]
+    assert [(row["precision"], row["passed"]) for row in rows] == [("int8", True), ("fp16", True)]
 
     assert default_settings(str(out), "onnxruntime").precision == "fp32"
     settings = default_settings(str(out), "openvino")
     assert (settings.precision, settings.arithmetic) == ("int8", "fp32")
-    assert "int8 models (checked: int8, fp32)" in settings.backend_why
+    assert "int8 models (checked: int8, fp16, fp32)" in settings.backend_why
     assert settings.config_hash() != replace(settings, precision="fp32").config_hash()
     with pytest.raises(CascadeError, match="not checked with bf16"):
         default_settings(str(out), "openvino", "bf16", "int8")
@@ -296,17 +300,16 @@ def test_folder_goes_through_scan_and_verify(
 
 
 def test_without_int8(tmp_path: Path) -> None:
-    cascade, parity = export_cascade(
-        plan(tmp_path / "new", int8=False, validation=(), fp16=True),
+    cascade, parities = export_cascade(
+        plan(tmp_path / "new", int8=False, validation=()),
         None,
         read_card_facts(None, None, None),
         Silent(),
         lambda text: None,
     )
-    assert parity is None
+    assert parities == ()
     assert cascade.precisions == ("fp32",) and list(cascade.detector.files) == ["fp32"]
     assert cascade.name == 'a "quoted" name'
-    assert (tmp_path / "new" / "detector.fp16.onnx").is_file()
     assert not list(tmp_path.glob(".export-*"))
 
 
@@ -378,8 +381,13 @@ def test_unknown_truth_class_is_said_before_the_scans(tmp_path: Path) -> None:
     assert seen.seen == 0 and not (tmp_path / "new").exists()
 
 
-def test_int8_needs_validation(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="needs --validation"):
+@pytest.mark.parametrize("kind", ["int8", "fp16"])
+def test_parity_needs_validation(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(TrainingError, match=f"{kind} needs --validation"):
         export_cascade(
-            plan(tmp_path / "new"), None, read_card_facts(None, None, None), Silent(), print
+            plan(tmp_path / "new", **{"int8": False, kind: True}),
+            None,
+            read_card_facts(None, None, None),
+            Silent(),
+            print,
         )

@@ -1,0 +1,134 @@
+"""The work around the networks on tensors against the CPU path, here on CPU tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the extra `train` is not installed")
+
+import av
+import torch
+
+from forensics.backends import open_engine
+from forensics.boxes import Letterbox
+from forensics.cascade import on_device
+from forensics.cascade.classifier import Classifier
+from forensics.cascade.crops import cut_crops
+from forensics.cascade.definition import load_cascade
+from forensics.cascade.detector import Detector
+from forensics.footage.pixels import Packer
+from forensics.tiling import WHOLE
+
+SAMPLE = Path(__file__).parents[2] / "datasets" / "sample"
+CASCADE = load_cascade("handgun")
+assert CASCADE.classifier is not None
+FLOOR = 0.05
+SCORE_TOLERANCE = 0.02
+
+
+@pytest.fixture(scope="module")
+def device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@pytest.fixture(scope="module")
+def decoded() -> Any:
+    """A frame with a gun: as FFmpeg holds it, as uint8 RGB, and as the CPU path letterboxes it."""
+    with av.open(str(SAMPLE / "gate-pistol.mp4")) as container:
+        frames = [frame for _, frame in zip(range(60), container.decode(video=0), strict=False)]
+    packer = Packer(CASCADE.detector.imgsz)
+    layout = packer.layout(frames[-1])
+    slot = memoryview(bytearray(packer.views_bytes + layout.size_bytes))
+    packer.pack(frames[-1], layout, slot)
+    view = np.frombuffer(slot, np.uint8, packer.views_bytes).reshape(640, 640, 3)
+    return frames[-1].to_ndarray(format="rgb24"), view
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    spec = CASCADE.detector
+    model = spec.files["fp32"].load("fp32", spec.imgsz)
+    return Detector(open_engine("onnxruntime", model, spec.normalisation), spec, FLOOR)
+
+
+def test_letterbox_is_the_decoders(decoded: Any, device: str) -> None:
+    rgb, expected = decoded
+    height, width = rgb.shape[:2]
+    found = on_device.letterbox(torch.from_numpy(rgb).to(device), Letterbox(width, height, 640))
+    apart = np.abs(found.cpu().numpy().astype(int) - expected)
+    # FFmpeg averages luma and chroma apart, before it converts them.
+    assert np.mean(apart) < 1.5 and np.quantile(apart, 0.99) <= 8
+
+
+def test_the_same_boxes_come_out(decoded: Any, detector: Detector, device: str) -> None:
+    rgb, expected = decoded
+    height, width = rgb.shape[:2]
+    (view,) = WHOLE.views(width, height, 640)
+    (reference,) = detector.boxes(detector.infer(expected[None]), [[view]])
+    small = on_device.letterbox(torch.from_numpy(rgb).to(device), view.letterbox)
+    raw = detector.infer(small.cpu().numpy()[None])
+    found = on_device.boxes(torch.from_numpy(raw[0]).to(device), view, CASCADE.detector, FLOOR)
+    sure = reference.score >= 0.25
+    assert sure.any()
+    gain = 640 / max(width, height)
+    for xyxy, score in zip(reference.xyxy[sure], reference.score[sure], strict=True):
+        nearest = np.abs(found.xyxy - xyxy).max(axis=1).argmin()
+        assert np.abs(found.xyxy[nearest] - xyxy).max() * gain <= 0.5  # pixels of the input
+        assert abs(found.score[nearest] - score) <= SCORE_TOLERANCE
+
+
+@pytest.mark.parametrize("n", [0, 1, 300])
+def test_boxes_of_one_output_are_those_of_the_cpu(detector: Detector, device: str, n: int) -> None:
+    random = np.random.default_rng(n)
+    raw = np.zeros((5, 8400), np.float32)
+    raw[:2, :n] = random.uniform(50, 600, (2, n))
+    raw[2:4, :n] = random.uniform(10, 150, (2, n))
+    raw[4, :n] = random.uniform(0, 1, n).round(2)  # with ties
+    (view,) = WHOLE.views(1920, 1080, 640)
+    (expected,) = detector.boxes(raw[None], [[view]])
+    found = on_device.boxes(torch.from_numpy(raw).to(device), view, CASCADE.detector, FLOOR)
+    np.testing.assert_array_equal(found.score, expected.score)
+    np.testing.assert_allclose(found.xyxy, expected.xyxy, atol=1e-3)
+    np.testing.assert_array_equal(found.class_id, expected.class_id)
+    assert found.xyxy.dtype == np.float32 and found.class_id.dtype == np.int32
+
+
+BOXES = np.array(
+    [
+        [100, 100, 110, 120],  # grows: less than the smallest side
+        [300, 200, 400, 330],
+        [0, 0, 40, 60],  # reaches out at the upper left
+        [10, 20, 630, 350],  # shrinks, and reaches out everywhere
+        [600.4, 300.7, 639.9, 359.2],
+    ],
+    np.float32,
+)
+
+
+def test_crops_are_those_of_the_cpu(decoded: Any, device: str) -> None:
+    spec = CASCADE.classifier
+    assert spec is not None
+    rgb = decoded[0]
+    expected = cut_crops(rgb, BOXES, spec)
+    found = on_device.crops(torch.from_numpy(rgb).to(device), BOXES, spec)
+    assert found.shape == expected.shape and found.dtype == torch.uint8
+    assert np.abs(found.cpu().numpy().astype(int) - expected).max() <= 2
+    assert on_device.crops(torch.from_numpy(rgb).to(device), BOXES[:0], spec).shape[0] == 0
+
+
+def test_probabilities_of_crops_are_those_of_the_cpu(decoded: Any, device: str) -> None:
+    spec = CASCADE.classifier
+    assert spec is not None
+    model = spec.files["fp32"].load("fp32", spec.imgsz)
+    classifier = Classifier(open_engine("onnxruntime", model, spec.normalisation), spec)
+    rgb = decoded[0]
+    cut = on_device.crops(torch.from_numpy(rgb).to(device), BOXES, spec).cpu().numpy()
+    np.testing.assert_allclose(
+        classifier.probabilities(cut),
+        classifier.probabilities(cut_crops(rgb, BOXES, spec)),
+        atol=SCORE_TOLERANCE,
+    )
