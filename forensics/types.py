@@ -102,6 +102,16 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class StaticFrame:
+    """A planned frame that was not processed, because it looks like the last processed one."""
+
+    index: int
+    pts: int | None
+    time_s: float | None
+    keyframe: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Detections:
     """Boxes of one frame by descending score.
 

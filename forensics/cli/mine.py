@@ -130,7 +130,8 @@ def _scan(paths: tuple[Path, ...], folder: Path, options: dict[str, Any]) -> Run
     inputs = find_inputs(paths, recursive=recursive, camera=camera)
     wanted = ("backend", "imgsz", "floor", "frame_sample", "time_sample", "threads")
     fixed: dict[str, Any] = {"precision": "fp32", "arithmetic": "auto", "gate": None}
-    fixed |= {"tiles": None, "tile_overlap": None}
+    fixed |= {"tiles": None, "tile_overlap": None, "keyframes_only": False}
+    fixed |= {"skip_static": False, "static_refresh": None, "static_threshold": None}
     fixed |= {"max_det": None, "detector_only": True, "batch": DEFAULT_BATCH}
     cascade = {"cascade": options["cascade"] or "handgun"}
     settings = settings_from({name: options[name] for name in wanted} | fixed | cascade)

@@ -1,7 +1,9 @@
 """A run's frames and detections as plain arrays, ordered for evaluation.
 
 M media (unique content), F frame rows, D detections. Only frames with status `ok` count as
-processed; detections of other frames are left out. Boxes stay in the Arrow table until asked for.
+processed; detections of other frames are left out. Static frames were not looked at: as with what
+sampling leaves out, the coverage counts them, and they are no rows here. Boxes stay in the Arrow
+table until asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forensics.errors import RunLogError
-from forensics.runlog.reader import RunTables
+from forensics.runlog.reader import RunTables, looked_at
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -73,10 +75,11 @@ def read_log(run: RunTables) -> Log:
     """Lay a run out as arrays; fails where rows refer to frames or media that are not there."""
     media = _media(run.media)
     codes = {name: code for code, name in enumerate(media["media_id"])}
-    frame_media = _codes(run.frames["media_id"], codes, "frames")
-    frame_index = _numpy(run.frames["frame_index"], np.int64)
+    frames = looked_at(run.frames)
+    frame_media = _codes(frames["media_id"], codes, "frames")
+    frame_index = _numpy(frames["frame_index"], np.int64)
     order = _order(frame_media, frame_index)
-    frames = run.frames if order is None else run.frames.take(pa.array(order))
+    frames = frames if order is None else frames.take(pa.array(order))
     if order is not None:
         frame_media, frame_index = frame_media[order], frame_index[order]
     base = int(frame_index.max(initial=0)) + 1

@@ -74,7 +74,7 @@ class Packer:
         whole, *tiles = self._tiling.views(layout.width, layout.height, self.imgsz)
         self._pack_whole(picture, whole, views[0])
         if layout.format == "rgb24":
-            rgb = _converted(self._full, picture, format="rgb24")
+            rgb = converted(self._full, picture, format="rgb24")
             full.reshape(layout.height, layout.width, 3)[:] = _turned(rgb, picture)
         else:
             _copy_planes(picture, full)
@@ -85,7 +85,7 @@ class Packer:
         width, height = whole.letterbox.content
         if quarter_turns(picture) % 2 == 1:
             width, height = height, width
-        small = _converted(
+        small = converted(
             self._scalers[0],
             picture,
             width=width,
@@ -101,7 +101,7 @@ class Packer:
     ) -> None:
         """Tiles are cut from the packed picture, which is upright."""
         width, height = tile.letterbox.content
-        small = _converted(
+        small = converted(
             scaler,
             _as_frame(*_cut_packed(layout, full, tile)),
             width=width,
@@ -122,7 +122,7 @@ def unpack_rgb(layout: PixelLayout, full: ImageArray) -> ImageArray:
     """Convert a packed full picture, flat uint8, to uint8 RGB (height, width, 3), a copy."""
     if layout.format == "rgb24":
         return full.reshape(layout.height, layout.width, 3).copy()
-    return _converted(VideoReformatter(), _as_frame(layout, full), format="rgb24")
+    return converted(VideoReformatter(), _as_frame(layout, full), format="rgb24")
 
 
 def _as_frame(layout: PixelLayout, full: ImageArray) -> Any:
@@ -157,7 +157,8 @@ def _cut_packed(
     return cut, np.concatenate(parts)
 
 
-def _converted(converter: VideoReformatter, picture: Any, **wanted: Any) -> ImageArray:
+def converted(converter: VideoReformatter, picture: Any, **wanted: Any) -> ImageArray:
+    """`picture` in another size or format, as an array. Raises ValueError where that fails."""
     try:
         rgb = converter.reformat(picture, **wanted)
     except av.error.FFmpegError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from forensics.errors import RunLogError
@@ -67,6 +68,12 @@ def open_run(folder: Path | str) -> RunTables:
         frames=_concat(folder / FRAMES_FOLDER, parts, schemas.FRAMES),
         detections=_concat(folder / DETECTIONS_FOLDER, parts, schemas.detections_schema(classes)),
     )
+
+
+def looked_at(frames: pa.Table) -> pa.Table:
+    """The rows of a frames table that were processed, or should have been: all but static ones."""
+    static = pc.equal(frames["status"], schemas.STATIC_FRAME)
+    return frames.filter(pc.invert(static)) if pc.any(static).as_py() else frames
 
 
 def read_table(path: Path) -> pa.Table:
