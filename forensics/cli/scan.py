@@ -19,7 +19,7 @@ from forensics.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from forensics.footage.find import common_base, display_name, find_inputs, passed_over
 from forensics.footage.protocol import Sampling, StaticRule
 from forensics.scan.local import ScanResult, scan
-from forensics.scan.settings import DEFAULT_BATCH, STRIDE, ScanSettings, default_settings
+from forensics.scan.settings import STRIDE, ScanSettings, default_batch, default_settings
 from forensics.tiling import MAX_OVERLAP, WHOLE, Tiling
 from forensics.types import InputFile
 
@@ -117,7 +117,12 @@ Exit code 3: finished, but some footage was not scanned (listed at the end).""",
     f"view of the whole frame. Default: {DEFAULT_TILE_OVERLAP}.",
 )
 @click.option("--max-det", type=click.IntRange(1), help="Most boxes kept in a frame.")
-@click.option("--batch", type=click.IntRange(1, 64), default=DEFAULT_BATCH, show_default=True)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 64),
+    help="Frames handed on at a time. Default: two for each thread, from 4 to 16. Results do not "
+    "depend on it.",
+)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads. Default: all cores.")
 @click.option("--overwrite", is_flag=True, help="Start again: removes the run that is in --out.")
 def scan_command(paths: tuple[Path, ...], folder: Path, overwrite: bool, **options: Any) -> None:
@@ -161,7 +166,7 @@ def settings_from(options: dict[str, Any]) -> ScanSettings:
         max_detections=options["max_det"] or default.max_detections,
         detector_only=options["detector_only"],
         sampling=_sampling(options),
-        batch=options["batch"],
+        batch=options["batch"] or default_batch(options["threads"]),
         threads=options["threads"],
     )
 

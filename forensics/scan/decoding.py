@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from forensics.cascade.pipeline import DEPTH
 from forensics.footage.protocol import DecodeRequest
 from forensics.footage.reader import Drain, Ended, FrameReader, Opened, SegmentStart, StillDone
 from forensics.scan.events import Drained, FileDone, Frames, SegmentDone, SegmentDropped, Token
@@ -85,7 +86,7 @@ class VideoDecoding:
         elif isinstance(event, Drain):
             if self._segment is not None and self._segment.batch:
                 yield self._flush(self._segment, reader)
-            yield Drained(), ()
+            yield from [(Drained(), ())] * DEPTH
 
     def _begin(self, event: SegmentStart, reader: FrameReader) -> Iterator[Item]:
         start_s = self._seconds(event.pts)
@@ -297,7 +298,7 @@ class StillsDecoding:
         elif isinstance(event, Drain):
             if self._held:
                 yield self._flush(reader)
-            yield Drained(), ()
+            yield from [(Drained(), ())] * DEPTH
         elif isinstance(event, StillDone):
             self._end(event.item, event.status, event.reason, event.rotation)
 
@@ -370,8 +371,9 @@ class StillsDecoding:
 
 
 def held_frames(batch: int, reader: FrameReader) -> int:
-    """Frames per batch, so that two batches fit the ring with one slot to decode into."""
-    return max(1, min(batch, (reader.slots - 1) // 2))
+    """Frames per batch, so that those in the pipeline and the next one fit the ring, and one
+    slot to decode into is left."""
+    return max(1, min(batch, (reader.slots - 1) // (DEPTH + 1)))
 
 
 def _from_segment(request: DecodeRequest, segment: int) -> DecodeRequest:

@@ -105,15 +105,17 @@ def test_detector_only_asks_no_classifier(archive: Path, tmp_path: Path, run: Ru
 
 
 @pytest.mark.parametrize("changes", [{"batch": 1}, {"batch": 7}, {"threads": 2}])
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    ("backend", "precision"), [("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "int8")]
+)
 def test_batch_and_threads_do_not_change_the_log(
-    tmp_path: Path, changes: dict[str, int], backend: str
+    tmp_path: Path, changes: dict[str, int], backend: str, precision: str
 ) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()
     write_clip(folder / "a.mp4", frames=24)
     write_still(folder / "b.png", 3)
-    plain = {"backend": backend, "segment_s": 0.5}
+    plain = {"backend": backend, "precision": precision, "segment_s": 0.5}
     run_small_scan(folder, tmp_path / "plain", **plain)
     run_small_scan(folder, tmp_path / "other", **plain, **changes)
     assert fingerprint(tmp_path / "other") == fingerprint(tmp_path / "plain")
