@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from forensics.backends import parallel_calls
 from forensics.cascade.classifier import Classifier
-from forensics.cascade.crops import cut_crops
+from forensics.cascade.crops import crops_of
 from forensics.cascade.detector import Detector
 from forensics.tiling import WHOLE, Tiling
 from forensics.types import Detections, FloatArray, Frame
@@ -131,7 +131,7 @@ def _cut(frame: Frame, xyxy: FloatArray, classifier: Classifier) -> NDArray[np.u
     if not len(xyxy):
         return np.empty((0, 0, 0, 3), np.uint8)
     try:
-        return cut_crops(frame.rgb(), xyxy, classifier.spec)
+        return crops_of(frame, xyxy, classifier.spec)
     except (cv2.error, ValueError, MemoryError):
         return None  # logged as decided_by "error", so that it is counted
 

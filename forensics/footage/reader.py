@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from forensics.footage import protocol
-from forensics.footage.pixels import PLANAR, PixelLayout, unpack_rgb
+from forensics.footage.pixels import PLANAR, PixelLayout, unpack_region, unpack_rgb
 from forensics.footage.protocol import DecodeRequest
 from forensics.types import Frame, ImageArray, StaticFrame, Status, StreamInfo
 
@@ -279,6 +279,9 @@ class FrameReader:
         def rgb() -> ImageArray:
             return unpack_rgb(layout, full)
 
+        def region(left: int, top: int, right: int, bottom: int) -> ImageArray:
+            return unpack_region(layout, full, left, top, right, bottom)
+
         return Frame(
             index=index,
             pts=pts,
@@ -289,6 +292,7 @@ class FrameReader:
             height=layout.height,
             views=views.reshape(n_views, imgsz, imgsz, 3),
             rgb=rgb,
+            region=region,
         )
 
     def _static(self, message: dict[str, Any]) -> StaticFrame:
