@@ -52,6 +52,7 @@ class BenchOptions:
     minutes: tuple[int, ...] = (1, 4, 16)
     parts: tuple[str, ...] = DEFAULT_PARTS
     data: Path | None = None
+    size: tuple[int, int] = SIZE
 
     def __post_init__(self) -> None:
         if unknown := set(self.parts) - set(PARTS):
@@ -65,19 +66,20 @@ class BenchOptions:
 def run_bench(options: BenchOptions, say: Say = print) -> dict[str, Any]:
     """Measure; the figures, ready for JSON and for `page`. `say` hears of each measurement."""
     settings = default_settings(backend=options.backend)
+    n_frames = max(FPS * options.seconds, 3 * measure.EDGE * settings.batch)
     figures: dict[str, Any] = {
         "schema": 1,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{cpu_name()}, {os.cpu_count()} cores, {platform.platform()}",
         "backend": settings.backend_why,
         "batch": settings.batch,
-        "clip": f"{options.source.name} at {SIZE[0]}x{SIZE[1]}, H.264, {options.seconds} s, "
-        f"{FPS} frames/s",
+        "clip": f"{options.source.name} at {options.size[0]}x{options.size[1]}, H.264, "
+        f"{n_frames} frames",
         "notes": [],
     }
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        clip = make_clip(options.source, folder / "clip.mp4", FPS * options.seconds, SIZE)
+        clip = make_clip(options.source, folder / "clip.mp4", n_frames, options.size)
         if "speed" in options.parts:
             figures["speed"] = measure_speed(clip, settings, options, say)
         if "memory" in options.parts:
