@@ -33,6 +33,7 @@ COMMANDS = {
     "retrain": "forensics.cli.retrain:retrain_command",
     "calibrate": "forensics.cli.calibrate:calibrate_command",
     "export": "forensics.cli.export:export_command",
+    "bench": "forensics.cli.bench_speed:bench_command",
     "verify": "forensics.cli.verify:verify_command",
     "backends": "forensics.cli.info:backends_command",
     "models": "forensics.cli.info:models_command",

@@ -20,7 +20,7 @@ from forensics.scan.settings import default_settings
 from forensics.truth.load import load_truth
 from tests.evaluation.helpers import Clip, make_run
 from tests.support.clips import write_clip
-from tests.support.scans import ROOT, SEGMENT_S, run_small_scan, small_settings
+from tests.support.scans import ROOT, SEGMENT_S, run_command, run_small_scan, small_settings
 from tests.support.still_life import SAMPLE, halting_clip
 
 SMALL = (320, 240)
@@ -44,6 +44,30 @@ def test_a_tiny_benchmark_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> No
         "static-scene gate: not measured: no labelled footage (set FORENSICS_DATA)"
     ]
     assert "set FORENSICS_DATA" in page({**figures, "command": "test"})
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--part", "luck"], "is not one of"),
+        (["--part", "length", "--out", "x"], "needs --part speed"),
+        (["--minutes", "0"], "is not in the range"),
+    ],
+)
+def test_options_of_the_command_that_make_no_sense(options: list[str], complaint: str) -> None:
+    code, _, errors = run_command(["bench", *options])
+    assert code == 2
+    assert complaint in errors
+
+
+def test_what_cannot_be_measured_is_one_line(tmp_path: Path) -> None:
+    options = ["--part", "modes", "--rounds", "0"]
+    code, _, errors = run_command(["bench", *options])
+    assert (code, errors.count("\n")) == (1, 1), errors
+    assert "at least 1" in errors
+    code, _, errors = run_command(["bench", "--source", str(tmp_path / "no.mp4")])
+    assert code == 1
+    assert "no footage at" in errors
 
 
 def test_clips_are_what_was_asked_for(tmp_path: Path) -> None:
