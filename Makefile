@@ -40,7 +40,7 @@ lint: $(VENV)/test
 
 ## make bench   measure against ceilings and peers (with PyTorch: about 6 GB)
 bench: $(VENV)/bench
-	$(BIN)/python -m bench
+	$(BIN)/forensics bench
 
 ## make models  train and export the bundled cascade again (hours; needs FORENSICS_DATA and MODELS)
 models: $(VENV)/test

@@ -43,3 +43,7 @@ class VerificationError(ForensicsError):
     """Something that was recorded no longer hashes to what was recorded."""
 
     exit_code = EXIT_UNVERIFIED
+
+
+class BenchError(ForensicsError):
+    """Something cannot be measured as asked."""

@@ -87,7 +87,8 @@ class Frame:
 
     `views` are the detector's pictures: uint8 RGB (views, imgsz, imgsz, 3), letterboxed, the whole
     frame first. `rgb()` converts the full-resolution picture on demand to uint8 RGB (height,
-    width, 3). Both are valid only until the decoder is asked to release the frame.
+    width, 3); `region(left, top, right, bottom)`, where there is one, converts that part of it
+    alone, to the same pixels. All are valid only until the decoder is asked to release the frame.
     """
 
     index: int
@@ -99,6 +100,19 @@ class Frame:
     height: int
     views: ImageArray
     rgb: Callable[[], ImageArray] = field(repr=False, compare=False)
+    region: Callable[[int, int, int, int], ImageArray] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFrame:
+    """A planned frame that was not processed, because it looks like the last processed one."""
+
+    index: int
+    pts: int | None
+    time_s: float | None
+    keyframe: bool
 
 
 @dataclass(frozen=True, slots=True)

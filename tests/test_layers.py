@@ -16,18 +16,18 @@ LONGEST_MODULE = 400
 LONGEST_FUNCTION = 60
 # Library -> the only modules (or folders of modules) that may import it.
 HOMES = {
-    "av": ("footage/",),
+    "av": ("footage/", "bench/clips.py"),
     "click": ("cli/",),
-    "openvino": ("backends/ov.py",),
+    "openvino": ("backends/ov.py", "bench/peer.py"),
     "onnxruntime": ("backends/ort.py", "backends/graphs.py", "training/"),
     "onnx": ("backends/graphs.py", "training/"),
     "tensorrt": ("backends/trt_library.py",),
     "tensorrt_rtx": ("backends/trt_library.py",),
     "sqlite3": ("runlog/ledger.py",),
-    "subprocess": ("footage/reader.py",),
+    "subprocess": ("footage/reader.py", "bench/processes.py"),
     "torch": ("cascade/on_device.py", "training/"),
     "timm": ("training/",),
-    "ultralytics": ("training/",),
+    "ultralytics": ("training/", "bench/peer.py"),
     "sklearn": ("training/",),
     "safetensors": ("training/",),
     "pickle": (),

@@ -91,7 +91,8 @@ class Engine(Protocol):
 
     `infer` takes uint8 RGB (n, imgsz, imgsz, 3), any n >= 0, and returns the first output as
     float32 (n, ...), a new array. Each image's result is independent of the others in the batch,
-    to the bit, so that logs do not depend on how frames were grouped. Not thread-safe.
+    to the bit, so that logs do not depend on how frames were grouped. Not thread-safe, unless the
+    engine has a number `parallel_calls` above 1: so many calls may then run at once.
     Raises BackendError.
     """
 
@@ -169,6 +170,11 @@ def open_engine(
     n_threads = threads or available_cores()
     engine: Engine = module.open_engine(model, normalisation, n_threads, arithmetic)
     return engine
+
+
+def parallel_calls(engine: Engine) -> int:
+    """How many calls of `infer` may run at once."""
+    return int(getattr(engine, "parallel_calls", 1))
 
 
 def available_cores() -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
 from forensics.boxes import square_crop
 from forensics.cascade.definition import ClassifierSpec
-from forensics.types import FloatArray, ImageArray
+from forensics.types import FloatArray, Frame, ImageArray
+
+Region = Callable[[int, int, int, int], ImageArray]  # left, top, right, bottom: half-open
 
 
 def cut_crops(rgb: ImageArray, xyxy: FloatArray, spec: ClassifierSpec) -> ImageArray:
@@ -15,14 +19,31 @@ def cut_crops(rgb: ImageArray, xyxy: FloatArray, spec: ClassifierSpec) -> ImageA
 
     The square around the box reaches beyond the picture where it must; the border is repeated.
     """
-    crops = np.empty((len(xyxy), spec.imgsz, spec.imgsz, 3), np.uint8)
-    for crop, square in zip(crops, square_crop(xyxy, spec.padding, spec.min_side), strict=True):
-        _fill(crop, rgb, square.tolist(), grey=spec.grey)
+    squares = square_crop(xyxy, spec.padding, spec.min_side)
+    return _crops([cut_square(rgb, square) for square in squares.tolist()], spec)
+
+
+def crops_of(frame: Frame, xyxy: FloatArray, spec: ClassifierSpec) -> ImageArray:
+    """As `cut_crops`, of a decoded frame: only what the crops show is converted, where that pays.
+
+    To the bit the same crops, since colours are converted pixel by pixel.
+    """
+    squares = square_crop(xyxy, spec.padding, spec.min_side).tolist()
+    wanted = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in squares)
+    if frame.region is None or wanted > frame.width * frame.height / 2:
+        return cut_crops(frame.rgb(), xyxy, spec)
+    size = frame.width, frame.height
+    return _crops([_cut_square(frame.region, size, square) for square in squares], spec)
+
+
+def _crops(patches: list[ImageArray], spec: ClassifierSpec) -> ImageArray:
+    crops = np.empty((len(patches), spec.imgsz, spec.imgsz, 3), np.uint8)
+    for crop, patch in zip(crops, patches, strict=True):
+        _fill(crop, patch, grey=spec.grey)
     return crops
 
 
-def _fill(crop: ImageArray, rgb: ImageArray, square: list[int], *, grey: bool) -> None:
-    patch = cut_square(rgb, square)
+def _fill(crop: ImageArray, patch: ImageArray, *, grey: bool) -> None:
     imgsz = crop.shape[0]
     shrinks = patch.shape[0] > imgsz
     scaled = cv2.resize(
@@ -33,12 +54,22 @@ def _fill(crop: ImageArray, rgb: ImageArray, square: list[int], *, grey: bool) -
 
 def cut_square(rgb: ImageArray, square: list[int]) -> ImageArray:
     """Cut [x0, y0, x1, y1) in whole pixels; outside the picture its border is repeated."""
-    height, width = rgb.shape[:2]
+
+    def region(left: int, top: int, right: int, bottom: int) -> ImageArray:
+        return rgb[top:bottom, left:right]
+
+    return _cut_square(region, (rgb.shape[1], rgb.shape[0]), square)
+
+
+def _cut_square(region: Region, size: tuple[int, int], square: list[int]) -> ImageArray:
+    width, height = size
     x0, y0, x1, y1 = square
-    inside = rgb[
-        min(max(y0, 0), height - 1) : max(min(y1, height), 1),
-        min(max(x0, 0), width - 1) : max(min(x1, width), 1),
-    ]
+    inside = region(
+        min(max(x0, 0), width - 1),
+        min(max(y0, 0), height - 1),
+        max(min(x1, width), 1),
+        max(min(y1, height), 1),
+    )
     top, left = max(0, -y0), max(0, -x0)
     below = (y1 - y0) - top - inside.shape[0]
     right = (x1 - x0) - left - inside.shape[1]

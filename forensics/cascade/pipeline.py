@@ -1,8 +1,9 @@
-"""Run frames through both networks, one batch ahead: while the detector works on a batch, the
+"""Run frames through both networks, `DEPTH` batches ahead: while the detector works on these, the
 boxes and crops of the one before are finished."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,13 +13,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from forensics.backends import parallel_calls
 from forensics.cascade.classifier import Classifier
-from forensics.cascade.crops import cut_crops
+from forensics.cascade.crops import crops_of
 from forensics.cascade.detector import Detector
 from forensics.tiling import WHOLE, Tiling
 from forensics.types import Detections, FloatArray, Frame
 
 Token = TypeVar("Token")
+# Batches in the detector's hands at a time: one more than it works on, so that it never waits.
+DEPTH = 2
 NO_CLASSES: FloatArray = np.empty((0, 0), np.float32)
 
 
@@ -70,15 +74,21 @@ class Pipeline:
 
         Frames must stay valid until their results are out.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="detector") as worker:
-            waiting: tuple[Token, Sequence[Frame], Future[FloatArray]] | None = None
+        workers = min(DEPTH, parallel_calls(self._detector.engine))
+        with ThreadPoolExecutor(workers, thread_name_prefix="detector") as pool:
+            waiting: deque[tuple[Token, Sequence[Frame], Future[FloatArray]]] = deque()
             for token, frames in items:
-                started = worker.submit(self._detect, frames)
-                if waiting is not None:
-                    yield waiting[0], self._finish(waiting[1], waiting[2].result())
-                waiting = token, frames, started
-            if waiting is not None:
-                yield waiting[0], self._finish(waiting[1], waiting[2].result())
+                waiting.append((token, frames, pool.submit(self._detect, frames)))
+                if len(waiting) > DEPTH:
+                    yield self._next(waiting)
+            while waiting:
+                yield self._next(waiting)
+
+    def _next(
+        self, waiting: deque[tuple[Token, Sequence[Frame], Future[FloatArray]]]
+    ) -> tuple[Token, list[FrameResult]]:
+        token, frames, raw = waiting.popleft()
+        return token, self._finish(frames, raw.result())
 
     def _detect(self, frames: Sequence[Frame]) -> FloatArray:
         if not frames:
@@ -121,7 +131,7 @@ def _cut(frame: Frame, xyxy: FloatArray, classifier: Classifier) -> NDArray[np.u
     if not len(xyxy):
         return np.empty((0, 0, 0, 3), np.uint8)
     try:
-        return cut_crops(frame.rgb(), xyxy, classifier.spec)
+        return crops_of(frame, xyxy, classifier.spec)
     except (cv2.error, ValueError, MemoryError):
         return None  # logged as decided_by "error", so that it is counted
 

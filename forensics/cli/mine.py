@@ -19,7 +19,6 @@ from forensics.errors import EXIT_INTERRUPTED, CascadeError
 from forensics.footage.find import common_base, find_inputs, passed_over
 from forensics.runlog.manifest import FILE_NAME as RUN_FILE
 from forensics.runlog.reader import RunTables, open_run
-from forensics.scan.settings import DEFAULT_BATCH
 from forensics.truth.load import load_truth
 
 if TYPE_CHECKING:
@@ -131,8 +130,9 @@ def _scan(paths: tuple[Path, ...], folder: Path, options: dict[str, Any]) -> Run
     inputs = find_inputs(paths, recursive=recursive, camera=camera)
     wanted = ("backend", "imgsz", "floor", "frame_sample", "time_sample", "threads")
     fixed: dict[str, Any] = {"precision": "fp32", "arithmetic": "auto", "gate": None}
-    fixed |= {"tiles": None, "tile_overlap": None}
-    fixed |= {"max_det": None, "detector_only": True, "batch": DEFAULT_BATCH}
+    fixed |= {"tiles": None, "tile_overlap": None, "keyframes_only": False}
+    fixed |= {"skip_static": False, "static_refresh": None, "static_threshold": None}
+    fixed |= {"max_det": None, "detector_only": True, "batch": None}
     cascade = {"cascade": options["cascade"] or "handgun"}
     settings = settings_from({name: options[name] for name in wanted} | fixed | cascade)
     result = run_scan(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forensics.errors import ForensicsError
-from forensics.runlog.reader import RunTables
+from forensics.runlog.reader import RunTables, looked_at
 
 UNREAD = "could not be read"
 OTHER_FRAMES = "the two runs processed different frames of it"
@@ -42,7 +42,7 @@ def common_footage(a: RunTables, b: RunTables) -> CommonFootage:
     if not same:
         raise ForensicsError(
             "the two runs processed different frames of every file; scan both with the same "
-            "--frame-sample or --time-sample"
+            "--frame-sample, --time-sample and --skip-static"
         )
     left_out = [*_left_out(a, "a", both), *_left_out(b, "b", both)]
     paths = _paths(a)
@@ -74,7 +74,8 @@ def restrict(run: RunTables, media_ids: set[str]) -> RunTables:
 
 def _frames_of(run: RunTables) -> dict[str, Any]:
     """Index and soundness of the frames of every media that has any: (2, n) int64."""
-    frames = run.frames.select(["media_id", "frame_index", "status"]).to_pandas()
+    columns = ["media_id", "frame_index", "status"]
+    frames = looked_at(run.frames).select(columns).to_pandas()
     frames["ok"] = (frames["status"] == "ok").astype(np.int64)
     frames = frames.sort_values("frame_index", kind="stable")
     groups = frames.groupby("media_id", sort=False, observed=True)

@@ -1,8 +1,9 @@
 """A run's frames and detections as plain arrays, ordered for evaluation.
 
 M media (unique content), F frame rows, D detections. Only frames with status `ok` count as
-processed; detections of other frames are left out. Boxes stay in the run until asked for. Row
-numbers are int32: ten million detections then fit in half the memory.
+processed; detections of other frames are left out. Static frames were not looked at: as with what
+sampling leaves out, the coverage counts them, and they are no rows here. Boxes stay in the run
+until asked for. Row numbers are int32: ten million detections then fit in half the memory.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from forensics.errors import RunLogError
 from forensics.evaluation import kernels
 from forensics.runlog.parts import PartTable
-from forensics.runlog.reader import RunTables
+from forensics.runlog.reader import RunTables, looked_at
 
 Ints = NDArray[np.signedinteger[Any]]  # int64 where nothing else is said
 Rows = NDArray[np.int32]
@@ -120,7 +121,7 @@ def _frames(table: PartTable | pa.Table, codes: dict[str, int]) -> dict[str, Any
         "suspect": np.empty(table.num_rows, np.bool_),
     }
     stop = 0
-    for batch in table.select(list(_FRAME_COLUMNS)).to_batches():
+    for batch in map(looked_at, table.select(list(_FRAME_COLUMNS)).to_batches()):
         start, stop = stop, stop + batch.num_rows
         index = _numpy(batch["frame_index"], np.int64)
         if len(index) and not 0 <= index.min() <= index.max() <= MOST:
@@ -130,6 +131,7 @@ def _frames(table: PartTable | pa.Table, codes: dict[str, int]) -> dict[str, Any
         columns["time_s"][start:stop] = _numpy(batch["time_s"], np.float64)
         columns["ok"][start:stop] = _truth(pc.equal(batch["status"], "ok"))
         columns["suspect"][start:stop] = _truth(batch["suspect"])
+    columns = {name: column[:stop] for name, column in columns.items()}
     media, index = columns["frame_media"], columns["frame_index"]
     if not _is_ordered(media, index):
         order = np.lexsort((index, media))

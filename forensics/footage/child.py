@@ -18,6 +18,7 @@ from forensics.footage import protocol
 from forensics.footage.decode import Decoded, Decoder, RefusedError, UnreadableError
 from forensics.footage.pixels import Packer, PixelLayout, quarter_turns
 from forensics.footage.protocol import DecodeRequest, Sampling
+from forensics.footage.static import StaticGate
 
 ADDRESS_SPACE_BYTES = 8 << 30
 HARD_SEGMENT_FACTOR = 4  # without keyframes a segment is cut anyway at this many lengths
@@ -113,6 +114,8 @@ class Sampler:
         self._last_slot = -1
 
     def takes(self, frame: Decoded) -> bool:
+        if self._sampling.keyframes_only:
+            return frame.keyframe
         step_s = self._sampling.time_step_s
         if step_s is None or frame.pts is None:
             return frame.index % self._sampling.frame_step == 0
@@ -170,17 +173,22 @@ def _send_segments(
     base_s = float(decoder.info.time_base)
     segments = Segments(request.segment_s, base_s, decoder.info.frame_rate_header)
     sampler = Sampler(request.sampling, base_s)
+    gate = StaticGate(request.sampling.static, base_s)
     packer = Packer(request.imgsz, request.tiling)
     wanted = None if request.wanted is None else set(request.wanted)
     for frame in _with_heartbeat(parent, decoder.frames()):
         clock.add(frame.pts, frame.picture)
         if segments.begins(frame):
             parent.say("segment", number=segments.number, index=frame.index, pts=frame.pts)
+            gate.reset()  # what a segment's log says must not depend on the one before
         taken = sampler.takes(frame)
         if wanted is not None:
             taken = frame.index in wanted
         if taken and segments.number >= request.first_segment:
-            send_frame(parent, packer, frame)
+            if gate.passes_over(frame):
+                parent.say("static", index=frame.index, pts=frame.pts, keyframe=frame.keyframe)
+            else:
+                send_frame(parent, packer, frame)
         if wanted is not None and frame.index >= max(wanted, default=-1):
             break
 

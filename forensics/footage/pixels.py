@@ -74,7 +74,7 @@ class Packer:
         whole, *tiles = self._tiling.views(layout.width, layout.height, self.imgsz)
         self._pack_whole(picture, whole, views[0])
         if layout.format == "rgb24":
-            rgb = _converted(self._full, picture, format="rgb24")
+            rgb = converted(self._full, picture, format="rgb24")
             full.reshape(layout.height, layout.width, 3)[:] = _turned(rgb, picture)
         else:
             _copy_planes(picture, full)
@@ -85,7 +85,7 @@ class Packer:
         width, height = whole.letterbox.content
         if quarter_turns(picture) % 2 == 1:
             width, height = height, width
-        small = _converted(
+        small = converted(
             self._scalers[0],
             picture,
             width=width,
@@ -101,9 +101,11 @@ class Packer:
     ) -> None:
         """Tiles are cut from the packed picture, which is upright."""
         width, height = tile.letterbox.content
-        small = _converted(
+        small = converted(
             scaler,
-            _as_frame(*_cut_packed(layout, full, tile)),
+            _as_frame(
+                *_cut_packed(layout, full, tile.left, tile.top, tile.right, tile.bottom)
+            ),
             width=width,
             height=height,
             format="rgb24",
@@ -122,7 +124,22 @@ def unpack_rgb(layout: PixelLayout, full: ImageArray) -> ImageArray:
     """Convert a packed full picture, flat uint8, to uint8 RGB (height, width, 3), a copy."""
     if layout.format == "rgb24":
         return full.reshape(layout.height, layout.width, 3).copy()
-    return _converted(VideoReformatter(), _as_frame(layout, full), format="rgb24")
+    return converted(VideoReformatter(), _as_frame(layout, full), format="rgb24")
+
+
+def unpack_region(
+    layout: PixelLayout, full: ImageArray, left: int, top: int, right: int, bottom: int
+) -> ImageArray:
+    """The same pixels as that part of `unpack_rgb`, uint8 RGB (bottom - top, right - left, 3).
+
+    Without the rest being converted: at full size the colours of a pixel come from its own luma
+    and the chroma of its 2 x 2 block, so the part is taken by whole blocks.
+    """
+    low_x, low_y = left // 2 * 2, top // 2 * 2
+    high_x = min(layout.width, -(-right // 2) * 2)
+    high_y = min(layout.height, -(-bottom // 2) * 2)
+    rgb = unpack_rgb(*_cut_packed(layout, full, low_x, low_y, high_x, high_y))
+    return rgb[top - low_y : bottom - low_y, left - low_x : right - low_x]
 
 
 def _as_frame(layout: PixelLayout, full: ImageArray) -> Any:
@@ -138,26 +155,25 @@ def _as_frame(layout: PixelLayout, full: ImageArray) -> Any:
 
 
 def _cut_packed(
-    layout: PixelLayout, full: ImageArray, view: View
+    layout: PixelLayout, full: ImageArray, left: int, top: int, right: int, bottom: int
 ) -> tuple[PixelLayout, ImageArray]:
-    """The rectangle of a packed picture that a view shows, packed alike."""
-    cut = replace(layout, width=view.right - view.left, height=view.bottom - view.top)
+    """A rectangle of a packed picture, packed alike; even sides where colours are shared."""
+    cut = replace(layout, width=right - left, height=bottom - top)
     if layout.format == "rgb24":
         picture = full.reshape(layout.height, layout.width, 3)
-        return cut, picture[view.top : view.bottom, view.left : view.right].reshape(-1)
+        return cut, picture[top:bottom, left:right].reshape(-1)
     parts, start = [], 0
     for step in (1, 2, 2):  # luma, then both chromas at half the size
         width, height = layout.width // step, layout.height // step
         plane = full[start : start + width * height].reshape(height, width)
-        part = plane[
-            view.top // step : view.bottom // step, view.left // step : view.right // step
-        ]
+        part = plane[top // step : bottom // step, left // step : right // step]
         parts.append(part.reshape(-1))
         start += width * height
     return cut, np.concatenate(parts)
 
 
-def _converted(converter: VideoReformatter, picture: Any, **wanted: Any) -> ImageArray:
+def converted(converter: VideoReformatter, picture: Any, **wanted: Any) -> ImageArray:
+    """`picture` in another size or format, as an array. Raises ValueError where that fails."""
     try:
         rgb = converter.reformat(picture, **wanted)
     except av.error.FFmpegError:

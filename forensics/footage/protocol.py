@@ -24,11 +24,34 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class StaticRule:
+    """When a frame counts as static: see `footage.static`.
+
+    `threshold` is in grey levels of 255; a frame is processed at the latest `refresh_s` after the
+    last processed one. The default is below the 5 s that tie alarms to one event, so that a thing
+    that alarms and lies still stays one event.
+    """
+
+    threshold: float = 4.0
+    refresh_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
-    """Which frames are processed: every `frame_step`-th, or one each `time_step_s`."""
+    """Which frames are processed: every `frame_step`-th, one each `time_step_s`, or keyframes.
+
+    Of these, frames that are `static` may be passed over; they keep their rows in the log.
+    """
 
     frame_step: int = 1
     time_step_s: float | None = None
+    keyframes_only: bool = False
+    static: StaticRule | None = None
+
+    @classmethod
+    def from_message(cls, values: dict[str, Any]) -> Sampling:
+        static = values.pop("static")
+        return cls(**values, static=None if static is None else StaticRule(**static))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +78,7 @@ class DecodeRequest:
     def from_message(cls, message: dict[str, Any]) -> DecodeRequest:
         values = {k: v for k, v in message.items() if k != "type"}
         values["paths"] = tuple(values["paths"])
-        values["sampling"] = Sampling(**values["sampling"])
+        values["sampling"] = Sampling.from_message(values["sampling"])
         values["tiling"] = Tiling(**values["tiling"])
         if values["wanted"] is not None:
             values["wanted"] = tuple(values["wanted"])

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from forensics.footage import protocol
-from forensics.footage.pixels import PLANAR, PixelLayout, unpack_rgb
+from forensics.footage.pixels import PLANAR, PixelLayout, unpack_region, unpack_rgb
 from forensics.footage.protocol import DecodeRequest
-from forensics.types import Frame, ImageArray, Status, StreamInfo
+from forensics.types import Frame, ImageArray, StaticFrame, Status, StreamInfo
 
 DEFAULT_MAX_PIXELS = 50_000_000
 RING_BYTES = 256 << 20
@@ -74,7 +74,7 @@ class Ended:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-Event = Opened | SegmentStart | Frame | StillDone | Drain | Ended
+Event = Opened | SegmentStart | Frame | StaticFrame | StillDone | Drain | Ended
 
 
 class FrameReader:
@@ -197,6 +197,8 @@ class FrameReader:
         match message["type"]:
             case "frame":
                 return self._frame(message)
+            case "static":
+                return self._static(message)
             case "segment":
                 return self._segment(message)
             case "opened":
@@ -277,17 +279,30 @@ class FrameReader:
         def rgb() -> ImageArray:
             return unpack_rgb(layout, full)
 
+        def region(left: int, top: int, right: int, bottom: int) -> ImageArray:
+            return unpack_region(layout, full, left, top, right, bottom)
+
         return Frame(
             index=index,
             pts=pts,
-            time_s=None if pts is None else float(pts * self._time_base),
+            time_s=self._seconds(pts),
             keyframe=protocol.boolean(message["keyframe"]),
             suspect=protocol.boolean(message["suspect"]),
             width=layout.width,
             height=layout.height,
             views=views.reshape(n_views, imgsz, imgsz, 3),
             rgb=rgb,
+            region=region,
         )
+
+    def _static(self, message: dict[str, Any]) -> StaticFrame:
+        index = protocol.integer(message["index"], self._last_index + 1)
+        pts = protocol.optional(protocol.integer, message["pts"])
+        self._last_index = index
+        return StaticFrame(index, pts, self._seconds(pts), protocol.boolean(message["keyframe"]))
+
+    def _seconds(self, pts: int | None) -> float | None:
+        return None if pts is None else float(pts * self._time_base)
 
     def _cause_of_death(self) -> str:
         code = self._child.wait()

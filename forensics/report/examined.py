@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from forensics.report.wording import NBSP, clean, count, hours, percent, plural, size
-from forensics.runlog.reader import RunTables
+from forensics.runlog.reader import RunTables, looked_at
 from forensics.types import CoverageState, Status
 
 _FINE = (Status.OK, Status.PARTIAL)
@@ -93,7 +93,8 @@ def examine(run: RunTables) -> Examined:
     totals: Counter[str] = Counter()
     for file in files.values():
         totals += file.frames
-    totals[CoverageState.SCANNED] = run.frames.num_rows  # rows are the truth: every frame has one
+    # Rows are the truth: every frame that was looked at has one.
+    totals[CoverageState.SCANNED] = looked_at(run.frames).num_rows
     statuses = Counter(row["status"] for row in media)
     lost = [row for row in media if row["status"] not in _FINE]
     examined_s = sum(file.examined_s for file in files.values())
@@ -159,9 +160,10 @@ def _facts(
     stills = len(unique) - len(lengths)
     unknown = lengths.count(0.0)
     offered, examined_s = sum(lengths) or None, sum(file.examined_s for file in files.values())
-    suspect = int(np.asarray(run.frames["suspect"].to_pandas(), bool).sum())
-    n_frames = run.frames.num_rows
-    failed = n_frames - int((run.frames["status"].to_pandas() == "ok").sum())
+    frames = looked_at(run.frames)
+    suspect = int(np.asarray(frames["suspect"].to_pandas(), bool).sum())
+    n_frames = frames.num_rows
+    failed = n_frames - int((frames["status"].to_pandas() == "ok").sum())
     remark = f"{plural(unknown, 'file')} of unknown length not counted" if unknown else ""
     if stills:
         remark = "; ".join(filter(None, [remark, f"and {plural(stills, 'still image')}"]))
@@ -194,10 +196,21 @@ def _length(row: dict[str, Any], files: Mapping[Any, _File]) -> float:
 
 def _sampling(run: RunTables) -> str:
     sampling = run.manifest.get("sampling") or {}
-    if sampling.get("time_step_s"):
-        return f"by sampling: one frame every {sampling['time_step_s']:g}{NBSP}s was examined"
+    said = []
     step = sampling.get("frame_step") or 1
-    return f"by sampling: 1 frame in {step} was examined" if step > 1 else "no sampling was asked"
+    if sampling.get("time_step_s"):
+        said.append(f"by sampling: one frame every {sampling['time_step_s']:g}{NBSP}s was examined")
+    elif sampling.get("keyframes_only"):
+        said.append("by sampling: only keyframes were examined")
+    elif step > 1:
+        said.append(f"by sampling: 1 frame in {step} was examined")
+    if static := sampling.get("static"):
+        said.append(
+            "as static: changed by less than "
+            f"{static['threshold']:g}{NBSP}of{NBSP}255 grey levels since the last frame examined, "
+            f"and that at most {static['refresh_s']:g}{NBSP}s before"
+        )
+    return "; ".join(said) or "no sampling was asked"
 
 
 def _shares(totals: Counter[str]) -> tuple[Share, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from forensics.errors import RunLogError
 from forensics.runlog import schemas
@@ -68,6 +69,15 @@ def open_run(folder: Path | str) -> RunTables:
         frames=_parts(folder / FRAMES_FOLDER, rows, "n_frames", schemas.FRAMES),
         detections=_parts(folder / DETECTIONS_FOLDER, rows, "n_detections", detections),
     )
+
+
+def looked_at(frames: Any) -> Any:
+    """The rows of a frames table or batch that were processed, or should have been.
+
+    All but static ones.
+    """
+    static = pc.equal(frames["status"], schemas.STATIC_FRAME)
+    return frames.filter(pc.invert(static)) if pc.any(static).as_py() else frames
 
 
 def _in_media_order(rows: list[SegmentRow], media: pa.Table) -> list[SegmentRow]:

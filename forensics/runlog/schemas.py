@@ -13,6 +13,7 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 CLASSES_KEY = b"forensics.classifier_classes"
+STATIC_FRAME = "static"  # a value of frames.status
 
 MEDIA = pa.schema(
     [
@@ -64,8 +65,8 @@ FRAMES = pa.schema(
         ("time_s", pa.float64()),
         ("keyframe", pa.bool_()),
         ("suspect", pa.bool_()),
-        ("status", pa.string()),  # ok | error
-        ("n_detections", pa.int32()),
+        ("status", pa.string()),  # ok | error | static: planned, and passed over as unchanged
+        ("n_detections", pa.int32()),  # null where static
         ("n_classified", pa.int32()),
     ]
 )

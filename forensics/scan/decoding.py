@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from forensics.cascade.pipeline import DEPTH
 from forensics.footage.protocol import DecodeRequest
 from forensics.footage.reader import Drain, Ended, FrameReader, Opened, SegmentStart, StillDone
 from forensics.scan.events import Drained, FileDone, Frames, SegmentDone, SegmentDropped, Token
 from forensics.scan.plan import CHANGED, VANISHED, Identified, change_since_found
 from forensics.scan.rows import coverage_row, header_facts, media_row
-from forensics.types import CoverageState, Frame, Status, StreamInfo
+from forensics.types import CoverageState, Frame, StaticFrame, Status, StreamInfo
 
 Item = tuple[Token, tuple[Frame, ...]]
 StartReader = Callable[[DecodeRequest], FrameReader]
@@ -29,9 +30,11 @@ class _Segment:
     start_index: int
     start_s: float | None
     sent: int = 0
+    passed_over: int = 0
     last_index: int = -1
     last_s: float | None = None
     batch: list[Frame] = field(default_factory=list)
+    static: list[StaticFrame] = field(default_factory=list)
 
 
 class VideoDecoding:
@@ -76,10 +79,14 @@ class VideoDecoding:
             yield from self._begin(event, reader)
         elif isinstance(event, Frame):
             yield from self._add(event, reader)
+        elif isinstance(event, StaticFrame) and self._segment is not None:
+            self._segment.static.append(event)
+            self._segment.passed_over += 1
+            self._segment.last_index, self._segment.last_s = event.index, event.time_s
         elif isinstance(event, Drain):
             if self._segment is not None and self._segment.batch:
                 yield self._flush(self._segment, reader)
-            yield Drained(), ()
+            yield from [(Drained(), ())] * DEPTH
 
     def _begin(self, event: SegmentStart, reader: FrameReader) -> Iterator[Item]:
         start_s = self._seconds(event.pts)
@@ -102,7 +109,8 @@ class VideoDecoding:
 
     def _flush(self, segment: _Segment, reader: FrameReader) -> Item:
         frames, segment.batch = tuple(segment.batch), []
-        return Frames(reader, (self._media_id,), False, frames), frames
+        static, segment.static = tuple(segment.static), []
+        return Frames(reader, (self._media_id,), False, frames, static), frames
 
     def _close_segment(
         self,
@@ -114,27 +122,45 @@ class VideoDecoding:
         segment = self._segment
         if segment is None:
             return
-        if segment.batch:
+        if segment.batch or segment.static:
             yield self._flush(segment, reader)
-        frames, times = (segment.start_index, stop_index), (segment.start_s, stop_s)
-        skipped = stop_index - segment.start_index - segment.sent
-        counts = {CoverageState.SCANNED: segment.sent, CoverageState.SAMPLED_OUT: skipped}
-        coverage = [
+        coverage = self._coverage(segment, stop_index, stop_s)
+        footage_s = max(0.0, (stop_s or 0.0) - (segment.start_s or 0.0))
+        media_id = self._media_id
+        yield SegmentDone(media_id, segment.number, media_id, coverage, footage_s, files), ()
+
+    def _coverage(
+        self, segment: _Segment, stop_index: int, stop_s: float | None
+    ) -> list[dict[str, Any]]:
+        """What became of the segment's frames: one row for each state that there is."""
+        sampling, static = self._request.sampling, segment.passed_over
+        left_out = stop_index - segment.start_index - segment.sent - static
+        level = sampling.static.threshold if sampling.static is not None else 0.0
+        counts = {
+            CoverageState.SCANNED: (segment.sent, ""),
+            CoverageState.STATIC: (
+                static,
+                f"changed by less than {level:g} of 255 grey levels since the last frame processed",
+            ),
+            CoverageState.SAMPLED_OUT: (
+                left_out,
+                "only keyframes were asked for" if sampling.keyframes_only else "",
+            ),
+        }
+        return [
             coverage_row(
                 self._media_id,
                 self._file.relative,
                 segment.number,
                 state,
                 n_frames=count,
-                frames=frames,
-                times_s=times,
+                frames=(segment.start_index, stop_index),
+                times_s=(segment.start_s, stop_s),
+                reason=reason,
             )
-            for state, count in counts.items()
+            for state, (count, reason) in counts.items()
             if count
         ]
-        footage_s = max(0.0, (stop_s or 0.0) - (segment.start_s or 0.0))
-        media_id = self._media_id
-        yield SegmentDone(media_id, segment.number, media_id, coverage, footage_s, files), ()
 
     def _finish(self, ended: Ended, reader: FrameReader) -> Iterator[Item]:
         change = change_since_found(self._file)
@@ -143,7 +169,7 @@ class VideoDecoding:
             yield SegmentDropped(self._media_id, self._segment.number), ()
             self._segment = None
         segment, facts = self._segment, ended.facts
-        seen = segment.last_index + 1 if segment is not None and segment.sent else self._decoded_to
+        seen = max(self._decoded_to, segment.last_index + 1 if segment is not None else 0)
         decoded = seen if retry else max(seen, facts.get("frames_decoded", 0))
         last_s = self._seconds(facts.get("last_pts"))
         if last_s is None and segment is not None:
@@ -272,7 +298,7 @@ class StillsDecoding:
         elif isinstance(event, Drain):
             if self._held:
                 yield self._flush(reader)
-            yield Drained(), ()
+            yield from [(Drained(), ())] * DEPTH
         elif isinstance(event, StillDone):
             self._end(event.item, event.status, event.reason, event.rotation)
 
@@ -345,8 +371,9 @@ class StillsDecoding:
 
 
 def held_frames(batch: int, reader: FrameReader) -> int:
-    """Frames per batch, so that two batches fit the ring with one slot to decode into."""
-    return max(1, min(batch, (reader.slots - 1) // 2))
+    """Frames per batch, so that those in the pipeline and the next one fit the ring, and one
+    slot to decode into is left."""
+    return max(1, min(batch, (reader.slots - 1) // (DEPTH + 1)))
 
 
 def _from_segment(request: DecodeRequest, segment: int) -> DecodeRequest:

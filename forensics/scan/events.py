@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from forensics.footage.reader import FrameReader
-from forensics.types import Frame
+from forensics.types import Frame, StaticFrame
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Frames decoded by `reader`, to be released there; `media_ids`: one per still, or one."""
+    """Frames decoded by `reader`, to be released there; `media_ids`: one per still, or one.
+
+    `static` are frames passed over beside them, of the same segment.
+    """
 
     reader: FrameReader
     media_ids: tuple[str | None, ...]
     stills: bool
     held: tuple[Frame, ...]
+    static: tuple[StaticFrame, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

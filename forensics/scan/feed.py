@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from forensics.cascade.pipeline import DEPTH
 from forensics.footage.protocol import DecodeRequest, Sampling
 from forensics.footage.reader import FrameReader
 from forensics.runlog.ledger import Ledger
@@ -144,7 +145,7 @@ class Feed:
         )
 
     def _start(self, request: DecodeRequest) -> FrameReader:
-        slots = 2 * self._settings.batch + 1
+        slots = (DEPTH + 1) * self._settings.batch + 1
         reader = FrameReader(request, slots=slots, silence_s=self._settings.silence_s)
         self._readers.add(reader)
         return reader

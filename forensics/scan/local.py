@@ -46,13 +46,14 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class ScanResult:
-    """How a scan ended: media rows, one per input file."""
+    """How a scan ended: media rows, one per input file; frames processed, and passed over."""
 
     folder: Path
     media: list[dict[str, Any]]
     frames: int
     elapsed_s: float
     interrupted: bool
+    static: int = 0
 
     @property
     def not_scanned(self) -> list[dict[str, Any]]:
@@ -102,7 +103,7 @@ class _Scan:
         self._settings = settings
         self._progress = progress
         self._facts = facts
-        self._frames = 0
+        self._frames = self._static = 0
         self._manifest: dict[str, Any] = {}
 
     def run(self, opened: OpenCascade) -> ScanResult:
@@ -120,7 +121,7 @@ class _Scan:
             ledger.close()
         write_sums(self._folder)
         elapsed_s = time.monotonic() - started
-        return ScanResult(self._folder, media, self._frames, elapsed_s, interrupted)
+        return ScanResult(self._folder, media, self._frames, elapsed_s, interrupted, self._static)
 
     def _first_start(self) -> str:
         """When the run was begun. Raises RunLogError when it is about other footage."""
@@ -175,6 +176,8 @@ class _Scan:
         for token, results in opened.pipeline.run(feed.items()):
             if isinstance(token, Frames):
                 recorder.add(results, token.media_ids, stills=token.stills)
+                recorder.add_static(token.static, token.media_ids[0])
+                self._static += len(token.static)
                 for frame in token.held:
                     token.reader.release(frame)
                 self._frames += len(results)

@@ -14,7 +14,7 @@ from forensics.runlog import schemas
 from forensics.runlog.ledger import Ledger
 from forensics.runlog.writer import SegmentKey, commit_segment
 from forensics.scan.events import SegmentDone
-from forensics.types import DecidedBy
+from forensics.types import DecidedBy, StaticFrame
 
 
 class Recorder:
@@ -34,6 +34,7 @@ class Recorder:
         self._classifier_classes = np.asarray(classifier_classes, object)
         self._schema = schemas.detections_schema(classifier_classes)
         self._results: list[tuple[str, int, FrameResult]] = []
+        self._static: list[tuple[str, StaticFrame]] = []
 
     def add(
         self, results: Sequence[FrameResult], media_ids: Sequence[str | None], *, stills: bool
@@ -44,9 +45,15 @@ class Recorder:
             assert media_id is not None
             self._results.append((media_id, 0 if stills else result.index, result))
 
+    def add_static(self, frames: Sequence[StaticFrame], media_id: str | None) -> None:
+        """Add frames of a video that were passed over."""
+        assert media_id is not None or not frames
+        self._static += [(str(media_id), frame) for frame in frames]
+
     def drop(self) -> None:
         """Forget the segment in progress: it will be decoded again."""
         self._results.clear()
+        self._static.clear()
 
     def commit(self, done: SegmentDone) -> None:
         """Write the segment in progress. Raises RunLogError when that fails."""
@@ -59,7 +66,7 @@ class Recorder:
             coverage=done.coverage,
             files=done.files,
         )
-        self._results.clear()
+        self.drop()
 
     def _frames(self) -> pa.Table:
         rows = self._results
@@ -73,6 +80,26 @@ class Recorder:
             "status": ["error" if r.failed.any() else "ok" for _, _, r in rows],
             "n_detections": [len(r.detections) for _, _, r in rows],
             "n_classified": [int(r.classified.sum()) for _, _, r in rows],
+        }
+        table = pa.table(columns, schema=schemas.FRAMES)
+        if not self._static:  # stills have none, so the index alone orders what follows
+            return table
+        return pa.concat_tables([table, self._static_rows()]).sort_by("frame_index")
+
+    def _static_rows(self) -> pa.Table:
+        """Rows of frames passed over. Counts are null: nobody looked."""
+        frames = [frame for _, frame in self._static]
+        n = len(frames)
+        columns: dict[str, Any] = {
+            "media_id": [media_id for media_id, _ in self._static],
+            "frame_index": [f.index for f in frames],
+            "pts": [f.pts for f in frames],
+            "time_s": [f.time_s for f in frames],
+            "keyframe": [f.keyframe for f in frames],
+            "suspect": [False] * n,
+            "status": [schemas.STATIC_FRAME] * n,
+            "n_detections": [None] * n,
+            "n_classified": [None] * n,
         }
         return pa.table(columns, schema=schemas.FRAMES)
 

@@ -14,6 +14,7 @@ from forensics.backends import (
     MAKES_FP16,
     Engine,
     available_backends,
+    available_cores,
     open_engine,
     resolve_arithmetic,
     resolve_backend,
@@ -39,9 +40,13 @@ from forensics.tiling import WHOLE, Tiling
 from forensics.types import ImageArray
 
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "pyarrow")
-DEFAULT_BATCH = 8
 DEFAULT_SEGMENT_S = 60.0
 STRIDE = 32  # a detector halves its input five times
+
+
+def default_batch(threads: int | None = None) -> int:
+    """Frames handed on at a time: two for each thread, so that all have work, within reason."""
+    return min(16, max(4, 2 * (threads or available_cores())))
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class ScanSettings:
     arithmetic: str = "fp32"
     sampling: Sampling = field(default_factory=Sampling)
     segment_s: float = DEFAULT_SEGMENT_S
-    batch: int = DEFAULT_BATCH
+    batch: int = field(default_factory=default_batch)
     threads: int | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
     silence_s: float = SILENCE_S
@@ -117,8 +122,7 @@ class ScanSettings:
                 "tiling": asdict(self.tiling),
                 "max_detections": self.max_detections,
                 "detector_only": self.detector_only,
-                "frame_step": self.sampling.frame_step,
-                "time_step_s": self.sampling.time_step_s,
+                "sampling": asdict(self.sampling),
                 "segment_s": self.segment_s,
                 "max_pixels": self.max_pixels,
                 "libraries": self._libraries(),

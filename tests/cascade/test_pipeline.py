@@ -12,7 +12,7 @@ from forensics.backends import Provenance
 from forensics.cascade.classifier import Classifier
 from forensics.cascade.definition import load_cascade
 from forensics.cascade.detector import Detector
-from forensics.cascade.pipeline import FrameResult, Pipeline
+from forensics.cascade.pipeline import DEPTH, FrameResult, Pipeline
 from forensics.errors import BackendError
 from forensics.scan.recorder import Recorder
 from forensics.scan.settings import open_cascade
@@ -81,8 +81,8 @@ def test_nothing_in_nothing_out(pipeline: Pipeline) -> None:
     assert list(pipeline.run([])) == []
 
 
-def test_frames_are_released_one_batch_behind(pipeline: Pipeline) -> None:
-    """At most two batches are under way: the ring of pictures is sized for that."""
+def test_frames_are_released_as_soon_as_their_results_are_out(pipeline: Pipeline) -> None:
+    """`DEPTH` batches and one more are under way: the ring of pictures is sized for that."""
     taken: list[int] = []
 
     def items() -> Any:
@@ -92,7 +92,7 @@ def test_frames_are_released_one_batch_behind(pipeline: Pipeline) -> None:
 
     for done, (token, _) in enumerate(pipeline.run(items())):
         assert token == done
-        assert len(taken) <= done + 2
+        assert len(taken) <= done + DEPTH + 1
 
 
 def test_a_crop_that_fails_is_an_error_on_record(tmp_path: Any) -> None:

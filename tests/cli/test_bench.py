@@ -56,6 +56,8 @@ def test_scans_are_compared(tmp_path: Path) -> None:
     assert found["frames_that_alarm_in_one_only"] == 0
 
 
-def test_nothing_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["bench"]) == 2
-    assert "--gpu-check" in capsys.readouterr().err
+def test_a_page_needs_its_first_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench", "--part", "modes", "--out", str(tmp_path)]) == 2
+    assert "--part speed" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.coverage import LEAST_COVERED, RISK, SLACK, broken, coverage, page
+from forensics.bench.coverage import LEAST_COVERED, RISK, SLACK, broken, coverage, page
 
 REPORTS = Path(__file__).parents[2] / "reports"
 PER_DAY = "at most 5 false alerts per camera-day"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.synthetic import Size, make_log
+from forensics.bench.synthetic import Size, make_log
 from forensics.evaluation.prepare import Prepared, prepare
 from forensics.evaluation.surface import surfaces
 from forensics.runlog.reader import open_run

@@ -86,6 +86,30 @@ def test_interrupted_scan_saves_its_state_and_goes_on(
     assert json.loads((run / "run.json").read_bytes())["status"] == "complete"
 
 
+def test_int8_in_other_batches_after_a_kill_gives_the_same_log(
+    archive: Path, tmp_path: Path
+) -> None:
+    """What the default runs on CPUs, interrupted, and gone on with other batches and threads."""
+
+    def arguments(run: Path, batch: int, threads: int) -> list[str]:
+        sizes = f"--imgsz 64 --floor 0.0001 --gate 0.004 --max-det 2 --batch {batch}"
+        how = f"--recursive --backend openvino --precision int8 --threads {threads}"
+        return ["scan", str(archive), "--out", str(run), *how.split(), *sizes.split()]
+
+    quiet, run = tmp_path / "quiet", tmp_path / "run"
+    code, _, errors = run_command(arguments(quiet, 4, 1))
+    assert code == 0, errors
+    process = start_command(arguments(run, 3, 2))
+    while process.poll() is None and committed(run) < 2:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    code, _, errors = run_command(arguments(run, 7, 1))
+    assert code == 0, errors
+    assert fingerprint(run) == fingerprint(quiet)
+
+
 def test_decoders_do_not_outlive_a_killed_scan(archive: Path, tmp_path: Path) -> None:
     process = start_command(scan_arguments(archive, tmp_path / "run"))
     children: list[int] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,15 +105,17 @@ def test_detector_only_asks_no_classifier(archive: Path, tmp_path: Path, run: Ru
 
 
 @pytest.mark.parametrize("changes", [{"batch": 1}, {"batch": 7}, {"threads": 2}])
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    ("backend", "precision"), [("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "int8")]
+)
 def test_batch_and_threads_do_not_change_the_log(
-    tmp_path: Path, changes: dict[str, int], backend: str
+    tmp_path: Path, changes: dict[str, int], backend: str, precision: str
 ) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()
     write_clip(folder / "a.mp4", frames=24)
     write_still(folder / "b.png", 3)
-    plain = {"backend": backend, "segment_s": 0.5}
+    plain = {"backend": backend, "precision": precision, "segment_s": 0.5}
     run_small_scan(folder, tmp_path / "plain", **plain)
     run_small_scan(folder, tmp_path / "other", **plain, **changes)
     assert fingerprint(tmp_path / "other") == fingerprint(tmp_path / "plain")
@@ -191,10 +193,7 @@ def test_what_sampling_leaves_out_is_on_record(
     for row in rows(tables.coverage):
         total[row["state"]] += row["n_frames"]
     assert total == {"scanned": kept, "sampled_out": 45 - kept}
-    assert tables.manifest["sampling"] == {
-        "frame_step": sampling.frame_step,
-        "time_step_s": sampling.time_step_s,
-    }
+    assert tables.manifest["sampling"] == asdict(sampling)
 
 
 def test_growing_pictures_do_not_stop_a_scan(tmp_path: Path) -> None:

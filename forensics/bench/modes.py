@@ -28,13 +28,14 @@ def measure_modes(
     settings: ScanSettings,
     rounds: int,
     rate: Callable[[Path, ScanSettings], float],
+    say: Callable[[str], None],
 ) -> Rates:
     """Frames/s of each round and mode, one after the other within a round."""
     found: Rates = {name: [] for name in modes(settings)}
     for number in range(rounds):
         for name, mode in modes(settings).items():
             found[name].append(rate(clip, mode))
-            print(f"round {number + 1}: {name}: {found[name][-1]:.2f} frames/s", flush=True)
+            say(f"round {number + 1}: {name}: {found[name][-1]:.2f} frames/s")
     return found
 
 

@@ -1,6 +1,6 @@
-"""`python -m bench.evaluation`: time and memory of surfaces, intervals and reports on a large log.
+"""Time and memory of surfaces, intervals and reports on a large log.
 
-python -m bench.evaluation [--detections 10000000] [--log FOLDER] [--rounds 3] [--write]
+python -m forensics.bench.evaluation [--detections 10000000] [--log FOLDER] [--rounds 3] [--write]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "reports" / "evaluation-benchmarks.json"
 PAGE = ROOT / "reports" / "evaluation-benchmarks.md"
 POINTS = 200 * 201
@@ -37,7 +37,7 @@ PAGE_GOAL_MB = 15
 
 def main() -> None:
     """Measure, print the table, with --write keep it under reports/."""
-    parser = argparse.ArgumentParser(prog="bench.evaluation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="forensics.bench.evaluation", description=__doc__)
     parser.add_argument("--detections", type=int, default=10_000_000)
     parser.add_argument("--log", type=Path, help="keep the synthetic log here, or use it again")
     parser.add_argument("--rounds", type=int, default=3)
@@ -70,7 +70,8 @@ def measure(folder: Path, detections: int, rounds: int) -> dict[str, Any]:
         print(f"{name}: {found[name]}", file=sys.stderr, flush=True)
     join = found["join"]
     return {
-        "command": f"python -m bench.evaluation --detections {detections} --rounds {rounds}",
+        "command": "python -m forensics.bench.evaluation "
+        f"--detections {detections} --rounds {rounds}",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{_cpu()}, {os.cpu_count()} cores, {platform.platform()}",
         "detections": join["detections"],
@@ -87,7 +88,7 @@ def measure(folder: Path, detections: int, rounds: int) -> dict[str, Any]:
 def make(folder: Path, detections: int) -> dict[str, Any]:
     """Write the synthetic log in a process of its own, or find it there."""
     code = (
-        "import sys, json; from pathlib import Path; from bench.synthetic import *\n"
+        "import sys, json; from pathlib import Path; from forensics.bench.synthetic import *\n"
         "size = Size.of(int(sys.argv[2])); run, truth = make_log(Path(sys.argv[1]), size)\n"
         "mb = sum(p.stat().st_size for p in run.rglob('*') if p.is_file()) / 1e6\n"
         "print(json.dumps({'run': str(run), 'truth': [str(t) for t in truth], 'mb': mb,"
@@ -101,8 +102,8 @@ def once(name: str, log: dict[str, Any], folder: Path) -> dict[str, Any]:
     if name in {"evaluate", "report"}:
         truth = [word for path in log["truth"] for word in ("--truth", path)]
         rest = ["--out", str(folder / ("page.html" if name == "report" else "figures.txt"))]
-        return _child(["-m", "bench.tasks", "command", name, log["run"], *truth, *rest])
-    return _child(["-m", "bench.tasks", name, log["run"], *log["truth"]])
+        return _child(["-m", "forensics.bench.tasks", "command", name, log["run"], *truth, *rest])
+    return _child(["-m", "forensics.bench.tasks", name, log["run"], *log["truth"]])
 
 
 def _child(arguments: Sequence[str]) -> dict[str, Any]:
@@ -157,8 +158,8 @@ Made by `{figures["command"]} --write`.
 Every line is a process of its own. Seconds are those of the thing named, with its compiled kernels
 on disk (the first use on a machine compiles them, about a minute once); the peak is that of the
 whole process, with what reading the run and the truth took before. The commands are timed without
-the start of Python. The log is synthetic (`bench/synthetic.py`), written by the run log's own
-writer in parts of 60 s; it has no footage, so that the page has no pictures: a report shows at most
+the start of Python. The log is synthetic (`forensics/bench/synthetic.py`), written by the run
+log's own writer in parts of 60 s; it has no footage, so that the page has no pictures: a report shows at most
 60 detections in each of two lists, two pictures of some 10 to 30 kB each.
 
 The naive methods are timed at a few points and scaled to the 200 x 201 points of the surfaces.

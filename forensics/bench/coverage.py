@@ -1,4 +1,6 @@
-"""Do the intervals and promises hold? `python -m bench.coverage [--runs 1000] [--write]`
+"""Do the intervals and promises hold?
+
+python -m forensics.bench.coverage [--runs 1000] [--write]
 
 Simulated cameras that differ (gamma effects, CV 1) and were watched for unequal times, judged by
 the suite's own code: how often do nominal 95 % intervals hold the true rate, and how often does a
@@ -23,7 +25,7 @@ from forensics.evaluation.rates import Interval, proportion_interval, rate_inter
 from forensics.evaluation.surface import Surfaces
 from forensics.evaluation.walk import pick
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "reports" / "coverage.json"
 PAGE = ROOT / "reports" / "coverage.md"
 CAMERAS = (8, 30, 60)
@@ -210,7 +212,7 @@ def broken(
 def study(runs: int, seed: int) -> dict[str, Any]:
     """Every interval and goal with every number of cameras."""
     return {
-        "command": f"python -m bench.coverage --runs {runs} --seed {seed}",
+        "command": f"python -m forensics.bench.coverage --runs {runs} --seed {seed}",
         "date": datetime.now(UTC).date().isoformat(),
         "coverage": [coverage(name, n, runs, seed) for name in INTERVALS for n in CAMERAS],
         "promises": [
@@ -263,7 +265,7 @@ of 100 classifier thresholds.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench.coverage", description=__doc__)
+    parser = argparse.ArgumentParser(prog="forensics.bench.coverage", description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--write", action="store_true", help="write reports/coverage.*")

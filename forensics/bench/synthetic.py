@@ -250,7 +250,8 @@ def _write_truth(truth: list[Path], videos: list[_Video], size: Size) -> None:
     lines = ["file,start_s,end_s,class"]
     lines += [f"{video.path},0,{size.frames / FPS},none" for video in videos]
     truth[0].write_text("\n".join(lines) + "\n")
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for video in videos:
         for frame, box in zip(*(part.tolist() for part in truth_boxes(video)), strict=True):
             identity = len(images) + 1

@@ -1,4 +1,6 @@
-"""One measurement of evaluation in a process of its own: python -m bench.tasks NAME RUN TRUTH ...
+"""One measurement of evaluation in a process of its own.
+
+python -m forensics.bench.tasks NAME RUN TRUTH ...
 
 Prints JSON: `seconds` of the thing measured, `before_s` spent on reading the run and joining it to
 the truth, and `peak_mb`, the most memory (resident set) that this process ever held.

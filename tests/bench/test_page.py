@@ -1,0 +1,122 @@
+"""The benchmark page says what the figures kept beside it say."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from forensics.bench.files import write_report
+from forensics.bench.measure import Clock
+from forensics.bench.modes import modes_table
+from forensics.bench.page import page, table
+from forensics.bench.run import ALONE, DECODE, FLOOR, GATED, INFERENCE, BenchOptions, derived
+from forensics.errors import BenchError
+
+REPORTS = Path(__file__).parents[2] / "reports"
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Any]:
+    return dict(json.loads((REPORTS / "benchmarks.json").read_text()))
+
+
+def test_page_is_made_from_the_figures(figures: dict[str, Any]) -> None:
+    assert (REPORTS / "benchmarks.md").read_text() == page(figures)
+
+
+def test_figures_are_those_of_the_rounds(figures: dict[str, Any]) -> None:
+    speed = figures["speed"]
+    assert {k: speed[k] for k in derived(speed["rounds"])} == derived(speed["rounds"])
+    for name, values in speed["rounds"].items():
+        assert speed["median_frames_per_s"][name] == median(values)
+        assert len(values) >= 5, name
+
+
+def test_the_page_shows_every_part(figures: dict[str, Any]) -> None:
+    text = page(figures)
+    assert figures["machine"] in text
+    assert figures["date"] in text
+    for name in figures["speed"]["rounds"]:
+        assert f"| {name} |" in text
+    for part in ("length", "boxes"):
+        assert len(figures[part]) >= 3
+    for row in figures["length"]:
+        assert f"| {row['minutes']} | {row['frames']} |" in text
+
+
+def test_ratios_are_taken_within_the_rounds() -> None:
+    """The machine is twice as fast in the second round and in the third; no ratio is moved."""
+    rounds = {
+        DECODE: [100.0, 200.0, 200.0],
+        INFERENCE: [25.0, 50.0, 50.0],
+        ALONE: [19.0, 38.0, 38.0],
+        GATED: [9.5, 19.0, 19.0],
+        FLOOR: [1.9, 3.8, 3.8],
+    }
+    found = derived(rounds)
+    assert found["bound_frames_per_s"][INFERENCE] == pytest.approx(40.0)
+    assert found["of_bound"][ALONE] == pytest.approx(0.95)
+    assert found["cascade_cost"] == {GATED: pytest.approx(1.0), FLOOR: pytest.approx(9.0)}
+    assert found["median_frames_per_s"][ALONE] == 38.0
+
+
+def test_what_was_not_measured_is_a_dash_and_not_a_nought() -> None:
+    speed = {
+        **derived({DECODE: [100.0], INFERENCE: [25.0], ALONE: [19.0]}),
+        "rounds": {DECODE: [100.0], INFERENCE: [25.0], ALONE: [19.0]},
+        "opening_s": {},
+        "classifier_share": {},
+    }
+    text = table({"speed": speed, "notes": ["no labelled footage"]})
+    assert f"| {DECODE} | 100.0 | — | — |" in text
+    assert "no labelled footage" in text
+
+
+def test_modes_are_compared_within_their_rounds() -> None:
+    """The machine is twice as fast in the second round; the ratio is not moved by that."""
+    text = modes_table({"640": [10.0, 20.0], "1280": [2.5, 5.0]})
+    assert "| 640 | 15.00 | 1.00 |" in text
+    assert "| 1280 | 3.75 | 4.00 |" in text
+
+
+def test_the_steady_rate_leaves_both_ends_out() -> None:
+    clock = Clock()
+    clock.counts = [4] * 9 + [1]
+    clock.times_s = [5.0, 6.0, 7.0, 7.1, 7.2, 7.3, 7.4, 7.5, 9.0, 12.0]
+    assert clock.steady_rate() == pytest.approx(40.0)
+    clock.counts = clock.counts[:6]
+    with pytest.raises(BenchError, match="longer clip"):
+        clock.steady_rate()
+
+
+def test_the_report_is_three_files(figures: dict[str, Any], tmp_path: Path) -> None:
+    write_report(figures, tmp_path / "reports")
+    names = {path.name for path in (tmp_path / "reports").iterdir()}
+    assert names == {"benchmarks.json", "benchmarks.md", "benchmarks.svg"}
+    drawn = ElementTree.fromstring((tmp_path / "reports" / "benchmarks.svg").read_text())
+    said = "".join(drawn.itertext())
+    assert all(name in said for name in figures["speed"]["rounds"] if name != DECODE)
+    assert "boxes classified a frame" in said
+    with pytest.raises(BenchError, match="`speed`"):
+        write_report({"notes": []}, tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(BenchError, match="cannot write"):
+        write_report(figures, tmp_path / "file" / "reports")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"parts": ("speed", "luck")}, "no part 'luck'"),
+        ({"rounds": 0}, "at least 1"),
+        ({"source": Path("/nowhere.mp4")}, "no footage"),
+    ],
+)
+def test_options_that_make_no_sense(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(BenchError, match=complaint):
+        BenchOptions(**{"source": Path(__file__), **changes})
