@@ -159,8 +159,8 @@ Every line is a process of its own. Seconds are those of the thing named, with i
 on disk (the first use on a machine compiles them, about a minute once); the peak is that of the
 whole process, with what reading the run and the truth took before. The commands are timed without
 the start of Python. The log is synthetic (`forensics/bench/synthetic.py`), written by the run
-log's own writer in parts of 60 s; it has no footage, so that the page has no pictures: a report shows at most
-60 detections in each of two lists, two pictures of some 10 to 30 kB each.
+log's own writer in parts of 60 s; it has no footage, so that the page has no pictures: a report
+shows at most 60 detections in each of two lists, two pictures of some 10 to 30 kB each.
 
 The naive methods are timed at a few points and scaled to the 200 x 201 points of the surfaces.
 
