@@ -22,7 +22,7 @@ from tests.support.browser import Browser, fits
 from .helpers import AWAY, HIT, SIZE, Page, coverage_of, looked_at, on_disk, page_of, truth_of
 
 CLASSES = ("gun", "phone", "bag", "other")
-ELSEWHERE = (10.0, 5.0, 16.0, 12.0)
+ELSEWHERE = (10.0, 5.0, 18.0, 10.0)
 
 
 def boxes_around(centre: tuple[float, float], side: float, n: int, seed: int) -> np.ndarray:
@@ -88,7 +88,7 @@ def test_false_alarms_are_grouped_by_place_with_their_numbers(page: str) -> None
     assert titles[1].startswith("Camera gate.mp4, around (35, 55)")
     assert titles[2] == "Each at a place of its own"
     assert "8 false alarms on 8 frames of 1 file: 72.7 % of all" in text
-    assert "False alarms: All are shown." in Page(page).text["alarms"]
+    assert "All are shown." in Page(page).text["alarms"]
 
 
 def test_looks_are_the_likeliest_class_with_a_name_and_the_shape(page: str) -> None:
