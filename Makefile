@@ -38,9 +38,10 @@ lint: $(VENV)/test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-## make bench   measure against ceilings and peers (with PyTorch: about 6 GB)
+## make bench   measure against ceilings and peers, and evaluation of a large log (about 6 GB)
 bench: $(VENV)/bench
 	$(BIN)/forensics bench
+	$(BIN)/python -m forensics.bench.evaluation
 
 ## make models  train and export the bundled cascade again (hours; needs FORENSICS_DATA and MODELS)
 models: $(VENV)/test

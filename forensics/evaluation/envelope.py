@@ -77,7 +77,7 @@ def _undefined(level: str, why: str) -> dict[str, Any]:
 
 def _count(prepared: Prepared, point: OperatingPoint) -> Surfaces:
     floor = float(prepared.run.manifest["thresholds"]["floor"])
-    detector = [*np.linspace(floor, 0.98, STEPS).tolist(), point.detector]
+    detector = [*np.linspace(floor, max(floor, 0.98), STEPS).tolist(), point.detector]
     classifier = np.linspace(0, 0.98, STEPS).tolist()
     at = [] if point.classifier is None else [point.classifier]
     incidents = recall_level(prepared) == INCIDENTS
@@ -98,5 +98,4 @@ def area(false: Floats, recall: Floats, budget: float) -> float:
     order = np.argsort(false, kind="stable")
     edges = np.concatenate([[0.0], np.minimum(false[order], budget), [budget]])
     best = np.maximum.accumulate(np.concatenate([[0.0], recall[order]]))
-    best[np.concatenate([[0.0], false[order]]) > budget] = 0.0
     return float((np.diff(edges) * best).sum() / budget)

@@ -103,11 +103,11 @@ def matched_false_alarms(
     floor = float(prepared.run.manifest["thresholds"]["floor"])
     threshold = threshold_within(floor, swept.frame_fp, budget)
     if not swept.n_negative:
-        why = "truth has no negative frames"
-        return {"level": level, "undefined": why,
+        empty = "truth has no negative frames"
+        return {"level": level, "undefined": empty,
                 "detector_threshold": None, "detector": None, "cascade": None,
                 "recall_difference": None,
-                "recall_difference_interval": undefined(why).to_json()}  # fmt: skip
+                "recall_difference_interval": undefined(empty).to_json()}  # fmt: skip
     arm = count_arm(prepared, OperatingPoint(threshold, None), DETECTOR)
     detected = int((arm.event.detected if level == "event" else arm.frame.tp).sum())
     why = "" if total else "truth has no positives"

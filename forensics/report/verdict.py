@@ -134,8 +134,18 @@ def _subline(result: Figures, planted: Planted) -> str:
         f"{plural(alone['false_alarm_frames'], 'false-alarm frame')} where the cascade raises "
         f"{count(cascade['false_alarm_frames'])}"
     )
-    ratio = matched["false_alarm_ratio"]
-    return text + ("." if ratio is None else f" (ratio {number(ratio)}).")
+    return f"{text}{_ratio(matched['false_alarm_ratio_interval'])}."
+
+
+def _ratio(interval: Figures) -> str:
+    """The ratio with its limits over cameras, in brackets; nothing where it is not defined."""
+    if interval["value"] is None:
+        return ""
+    text = f" (ratio {number(interval['value'])}"
+    if interval["low"] is None:
+        return f"{text}; {interval['method']})"
+    high = "without limit" if interval["high"] is None else number(interval["high"])
+    return f"{text}; interval over cameras {number(interval['low'])} to {high})"
 
 
 def _rate(interval: Figures) -> str:

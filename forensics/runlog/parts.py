@@ -90,6 +90,8 @@ class PartTable:
     def take(self, rows: Any) -> pa.Table:
         """The given rows, in the given order; only parts that hold some of them are read."""
         wanted: NDArray[np.int64] = np.asarray(rows, np.int64)
+        if len(wanted) and not 0 <= wanted.min() <= wanted.max() < self.num_rows:
+            raise IndexError(f"rows lie between 0 and {self.num_rows - 1}")
         order = np.argsort(wanted, kind="stable")
         ends = np.cumsum(self.counts)
         places = np.searchsorted(wanted[order], np.concatenate([[0], ends]))

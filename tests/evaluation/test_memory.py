@@ -28,7 +28,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
 
 def arrays(value: Any) -> Iterator[np.ndarray]:
     if isinstance(value, np.ndarray):
-        yield value if value.base is None else value.base
+        yield value.base if isinstance(value.base, np.ndarray) else value
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             if field.name not in {"run", "table"}:
