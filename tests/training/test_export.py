@@ -319,7 +319,9 @@ def test_rejected_export_leaves_no_cascade(
     """A damaged INT8 detector (its output convolutions' scales halved) must not pass."""
     from forensics.training import export
 
-    monkeypatch.setattr(export, "quantise", lambda *given: damaged(quantise(*given)))
+    monkeypatch.setattr(
+        export, "quantise", lambda *given, **more: damaged(quantise(*given, **more))
+    )
     monkeypatch.setattr(export, "check_engines", lambda *given: 0.0)
     facts = read_card_facts(None, None, None)
     truth = load_truth((SAMPLE / "truth",), None)
