@@ -185,9 +185,9 @@ def _export(given: GivenTruth, out: Path, options: dict[str, Any]) -> None:
         flips, recall = parity.facts["decisions"], parity.facts["recall"]
         console.print(
             f"parity of {parity.precision}: {flips['flipped']} of {flips['near']} decisions near "
-            f"the operating point flip; {recall['found']} of {recall['positives']} "
-            f"{recall['level']} found, FP32 {recall['found_reference']}, at "
-            f"{recall['false_alarms']} false alarms"
+            f"the operating point flip; {recall['mean_found']:.1f} of {recall['positives']} "
+            f"{recall['level']} found, FP32 {recall['mean_found_reference']:.1f}, mean at "
+            f"{recall['budgets'][0]} to {recall['budgets'][1]} false alarms"
         )
     console.print(f"next: forensics scan FOOTAGE --cascade {out} --out RUN", markup=False)
 

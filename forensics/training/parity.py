@@ -8,9 +8,11 @@ that is 0 or more. A decision is near the operating point when either run's marg
 `band` logits of 0. The share of flips is the frames on which one run alarms and the other does
 not, over the near ones.
 
-Recall at equal false alarms: both sides take the lowest detector threshold that raises no more
-false alarms than the reference does at the operating point; boxes where truth has any, else
-frames.
+Recall at equal false alarms: with F the false alarms of the reference at the operating point, both
+sides take, for every number of false alarms from F / 2 to 2 F, the lowest detector threshold that
+raises no more; the loss is the mean difference of what they find, as a share of the targets. At F
+alone the difference of two such staircases jumps by several targets from one F to the next. Boxes
+where truth has any, else frames.
 """
 
 from __future__ import annotations
@@ -142,8 +144,8 @@ def _failures(flips: dict[str, Any], recall: dict[str, Any], limits: Limits) -> 
         )
     if recall["loss"] > limits.max_recall_loss:
         found.append(
-            f"recall at equal false alarms falls from {recall['found_reference']} to "
-            f"{recall['found']} of {recall['positives']} {recall['level']} "
+            f"recall at equal false alarms falls from {recall['mean_found_reference']:.1f} to "
+            f"{recall['mean_found']:.1f} of {recall['positives']} {recall['level']} "
             f"({100 * recall['loss']:.1f} points, allowed {100 * limits.max_recall_loss:.1f})"
         )
     return found
@@ -207,11 +209,15 @@ def _recall(a: Prepared, b: Prepared, point: OperatingPoint) -> dict[str, Any]:
     true, false = ([_scores(s, level, kind) for s in swept] for kind in ("tp", "fp"))
     at = np.array([point.detector], np.float32)
     budget = int(at_least(false[0], at)[0])
-    thresholds = [threshold_within(floor, scores, budget) for scores in false]
-    found = [
-        int(at_least(scores, np.array([t], np.float32))[0])
-        for scores, t in zip(true, thresholds, strict=True)
-    ]
+
+    def found_within(budgets: Sequence[int], side: int) -> tuple[list[float], Any]:
+        thresholds = [threshold_within(floor, false[side], n) for n in budgets]
+        return thresholds, at_least(true[side], np.array(thresholds, np.float32))
+
+    pairs = [found_within([budget], side) for side in (0, 1)]
+    thresholds, found = [t[0] for t, _ in pairs], [int(n[0]) for _, n in pairs]
+    budgets = range(-(-budget // 2), 2 * budget + 1)
+    means = [float(found_within(budgets, side)[1].mean()) for side in (0, 1)]
     return {
         "level": level,
         "positives": positives,
@@ -220,7 +226,10 @@ def _recall(a: Prepared, b: Prepared, point: OperatingPoint) -> dict[str, Any]:
         "threshold": thresholds[1],
         "found_reference": found[0],
         "found": found[1],
-        "loss": (found[0] - found[1]) / positives,
+        "budgets": [budgets[0], budgets[-1]],
+        "mean_found_reference": means[0],
+        "mean_found": means[1],
+        "loss": (means[0] - means[1]) / positives,
         "found_at_operating_point": [int(at_least(scores, at)[0]) for scores in true],
         "false_at_operating_point": [int(at_least(scores, at)[0]) for scores in false],
     }
