@@ -252,10 +252,7 @@ def _write_models(
         files = {"fp32": _write(folder, f"{stage}.fp32.onnx", with_half_weights(graph))}
         if plan.int8:
             say(f"quantising the {stage} on {len(shown)} pictures")
-            plain = with_rounded_weights(graph)
-            small = quantise(
-                plain, shown, spec.normalisation, mean_range=stage == "detector"
-            )
+            small = quantise(with_rounded_weights(graph), shown, spec.normalisation)
             check_engines(graph, small, shown[:CHECKED_PICTURES], spec.normalisation, first)
             files["int8"] = _write(folder, f"{stage}.int8.onnx", with_half_weights(small))
         if plan.fp16:

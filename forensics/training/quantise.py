@@ -6,10 +6,9 @@ value is rounded once. Left in floating point:
 - a convolution fed by a Concat: OpenVINO (2026.4) moves the quantisation above the Concat and then
   computes wrong numbers with signed INT8 (ONNX Runtime does not); the others bring the speed;
 - one fed by a Softmax (the expectation over box distances): its weights are 0 .. 15, exact.
-The range of an activation is what was seen (min-max) or, with `mean_range`, the mean over pictures
-of each one's extremes, which one odd picture sways less: with the bundled detector AP50 fell by
-0.003 instead of 0.013. Not for a classifier whose activations are bounded anyway (ReLU6): there
-it cuts values off that matter. Percentile and entropy calibration were not compared.
+The range of an activation holds 99.995 % of the values seen. On 270 validation pictures the bundled
+detector's AP50 was then 0.575 (FP32: 0.567), with the extremes as range 0.551 to 0.554, with the
+mean of each picture's extremes 0.549 to 0.565. Entropy calibration was not compared.
 """
 
 from __future__ import annotations
@@ -39,6 +38,8 @@ from forensics.types import FloatArray, ImageArray
 QUANTISED = ("Conv", "Gemm")
 KEPT_FLOAT_AFTER = {"Concat", "Softmax"}
 SEEN = 0.05
+PERCENTILE = 99.995
+MOST_PIXELS = 40 * 640 * 640  # about 6 GB of activations of the bundled detector
 WORSE_FACTOR, WORSE_BY = 1.5, 0.005
 
 
@@ -58,13 +59,12 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantise(
-    graph: onnx.ModelProto,
-    pictures: ImageArray,
-    normalisation: Normalisation,
-    *,
-    mean_range: bool = False,
+    graph: onnx.ModelProto, pictures: ImageArray, normalisation: Normalisation
 ) -> onnx.ModelProto:
-    """An INT8 copy of `graph`; `pictures` uint8 (n, s, s, 3) calibrate it. Raises TrainingError."""
+    """An INT8 copy of `graph`; `pictures` uint8 (n, s, s, 3) calibrate it. Raises TrainingError.
+
+    All values of all activations are held at once, so that many pictures are thinned evenly.
+    """
     if not len(pictures):
         raise TrainingError("no picture to calibrate INT8 with; give other --calibration footage")
     with tempfile.TemporaryDirectory() as folder, _quiet():
@@ -73,22 +73,28 @@ def quantise(
         quantize_static(
             str(source),
             str(target),
-            _Pictures(graph.graph.input[0].name, pictures, normalisation),
+            _Pictures(graph.graph.input[0].name, thinned(pictures), normalisation),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(QUANTISED),
             per_channel=True,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
+            calibrate_method=CalibrationMethod.Percentile,
             nodes_to_exclude=kept_in_float(graph),
             extra_options={
                 "ActivationSymmetric": True,
                 "WeightSymmetric": True,
-                "CalibMovingAverage": mean_range,
+                "CalibPercentile": PERCENTILE,
                 "OpTypesToExcludeOutputQuantization": list(QUANTISED),
             },
         )
         return onnx.load(str(target))
+
+
+def thinned(pictures: ImageArray) -> ImageArray:
+    """Evenly chosen ones of the pictures, MOST_PIXELS in all."""
+    fitting = max(1, MOST_PIXELS // (pictures.shape[1] * pictures.shape[2]))
+    return pictures[:: -(-len(pictures) // fitting)]
 
 
 def kept_in_float(graph: onnx.ModelProto) -> list[str]:
