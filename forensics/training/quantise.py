@@ -13,10 +13,11 @@ mean of each picture's extremes 0.549 to 0.565. Entropy calibration was not comp
 
 from __future__ import annotations
 
+import io
 import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -151,10 +152,11 @@ def symmetric_violations(graph: onnx.ModelProto) -> list[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The quantiser recommends steps that are not needed here, on the root logger."""
+    """The quantiser prints what it does, and recommends steps that are not needed here."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with redirect_stdout(io.StringIO()):
+            yield
     finally:
         logging.disable(before)
