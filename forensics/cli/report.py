@@ -54,7 +54,8 @@ def report_command(  # noqa: PLR0913, PLR0917 - one per option
 ) -> None:
     """Write RUN as one HTML file that opens offline, with pictures.
 
-    With truth: verdict, both arms side by side, curves, alarms and what the classifier removed.
+    With truth: verdict, an explorer of other thresholds, both arms side by side, curves, false
+    alarms by place and look, and what the classifier removed.
     Without: incidents by file and time. Pictures are fetched from the footage, where it still is,
     and kept in RUN/evidence.
     """

@@ -23,7 +23,9 @@ def typed_thresholds(
     half = max(2, steps // 2)
     even = np.round(np.linspace(low, 1, half), 2)
     found = scores[scores >= np.float32(low)]
-    dense = np.quantile(found, np.linspace(0, 1, half)) if len(found) else found
-    wanted = np.unique(np.array([low, *keep, *even, *np.round(dense, 3)], np.float32))
+    if not len(found):
+        found = np.array([low], np.float32)
+    dense = np.round(np.quantile(found, np.linspace(0, 1, half)), 3)
+    wanted = np.unique(np.array([low, *keep, *even, *dense], np.float32))
     wanted = wanted[(wanted >= np.float32(low)) & (wanted <= 1)]
     return tuple(np.format_float_positional(value, trim="-") for value in wanted)

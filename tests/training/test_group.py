@@ -28,6 +28,7 @@ from forensics.training.cluster import cluster, open_backbone
 from forensics.training.crops import open_crops
 from forensics.training.group import clusters_of, name_clusters, read_names, set_clusters
 from forensics.training.publish import Mined
+from tests.support.browser import Browser, fits
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +188,14 @@ def test_the_page_is_whole_in_itself(grouped: Path) -> None:
     shown = sum(min(24, len(found.rows)) for found in clusters_of(open_crops(grouped)))
     assert len(page.images) == shown
     assert all(image["alt"] and image["src"].startswith("data:image/") for image in page.images)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_shows_every_crop(grouped: Path, width: int, browser: Browser) -> None:
+    with browser.open(grouped / "clusters.html", width=width) as page:
+        assert fits(page)
+        drawn = page.evaluate("[...document.images].map((i) => i.complete && i.naturalWidth)")
+        assert drawn and all(drawn)
 
 
 def test_names_of_files_are_escaped(grouped: Path, tmp_path: Path) -> None:

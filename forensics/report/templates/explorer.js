@@ -265,7 +265,7 @@ function drawMap() {
   const under = ["height", "width"].map((dimension) => span(dimension, "#000000", 4));
   const over = ["height", "width"].map((dimension) => span(dimension, "#ffffff", 1.5));
   fig.xgrid.visible = fig.ygrid.visible = false;
-  const most = place.clientWidth < 420 ? 5 : 9;
+  const most = place.clientWidth < 420 ? 4 : 6;
   axis(fig.xaxis, fig.xgrid, ticksOf(data.classifier, toX, most), "classifier threshold");
   axis(fig.yaxis, fig.ygrid, ticksOf(data.detector, (i) => i + 0.5, 9), "detector threshold");
   const bar = new Bokeh.ColorBar({
