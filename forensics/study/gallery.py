@@ -25,7 +25,7 @@ from forensics.runlog.reader import RunTables
 from forensics.types import ImageArray
 
 TILE_IN, CAPTION = 1.35, 0.3  # a picture's side in inches; a caption's height, of a picture's side
-DPI, QUALITY = 84, 75
+DPI, QUALITY = 80, 70
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -109,7 +109,7 @@ def forest(ax: Any, table: pd.DataFrame, by: str, *, false_alarms: bool) -> Any:
     shown = table[table["stratum"] == names[1 if false_alarms else 0]]
     shown = shown[shown["total"] > 0]
     parts = list(dict.fromkeys(shown["part"]))
-    ax = new_axes(ax, (6.8, 1.4 + 0.42 * max(len(parts), 1)))
+    ax = new_axes(ax, (6.8, 1.4 + 0.42 * max(len(parts), 3)))
     if not parts:
         return say_why(ax, "no part has such frames or boxes")
     for arm in ARMS:

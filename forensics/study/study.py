@@ -126,7 +126,8 @@ class Study:
         self, detector: float | None = None, classifier: float | None = None, arm: str = CASCADE
     ) -> pd.DataFrame:
         """The true incidents, and whether and how soon one arm finds each."""
-        return tables.incident_table(self.prepared, self._counts(detector, classifier, arm))
+        counts = self._counts(detector, classifier, arm)
+        return tables.incident_table(self.prepared, counts, self.planted.files)
 
     def alerts(
         self, detector: float | None = None, classifier: float | None = None, arm: str = CASCADE

@@ -42,23 +42,27 @@ def without_truth(decisions: pd.DataFrame) -> pd.DataFrame:
     return decisions.drop(columns=[*_JUDGED, "planted"])
 
 
-def incident_table(prepared: Prepared, counts: ArmCounts) -> pd.DataFrame:
+def incident_table(
+    prepared: Prepared, counts: ArmCounts, planted_files: frozenset[str]
+) -> pd.DataFrame:
     """The true incidents: when, whether one arm found each, and how long after its start.
 
     `latency_s` is NaN where it was missed; before the onset, within the collar, it is negative.
+    Incidents in files that are listed as planted are planted, as those of which truth says so.
     """
     log, incidents = prepared.log, prepared.incidents
     latency_s = counts.alerts.latency_s
     found = np.isfinite(latency_s)
+    places = _places(prepared, incidents.media)
     return pd.DataFrame(
         {
-            **_places(prepared, incidents.media),
+            **places,
             "start_s": incidents.start_s,
             "end_s": incidents.end_s,
             "found": found,
             "latency_s": np.where(found, latency_s, np.nan),
             "seen": incidents.seen,
-            "planted": incidents.planted,
+            "planted": incidents.planted | np.isin(places["path"], list(planted_files)),
             "media_id": np.array(log.media_id, object)[incidents.media],
         }
     )

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,15 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path, reference_run: Path) ->
         forensics.open_run(tmp_path)
     with pytest.raises(TruthError):
         forensics.open_run(reference_run).against(tmp_path)
+
+
+def test_incidents_of_listed_files_are_planted() -> None:
+    truth = spans_truth(("a.mp4", 0, 5, "gun"), ("b.mp4", 0, 5, "gun"))
+    plain = study_of(make_run(Clip("a.mp4", fps=1), Clip("b.mp4", fps=1)), truth)
+    assert not plain.events()["planted"].any()
+    listed = replace(plain, listed=frozenset({"b.mp4"}))
+    assert list(listed.events()["planted"]) == [False, True]
+    assert "partly planted" in repr(listed) and "planted" not in repr(plain)
 
 
 def test_strata_are_parts_of_the_whole() -> None:
