@@ -19,6 +19,7 @@ from forensics.evaluation.prepare import Prepared, prepare
 from forensics.evaluation.rules import Rules
 from forensics.report import cards, provenance, timeline, wording
 from forensics.report.choose import choose, rule
+from forensics.report.clock import clocks
 from forensics.report.comparison import comparison
 from forensics.report.comparison import removed as removed_rows
 from forensics.report.evidence import Album, Progress
@@ -183,9 +184,7 @@ class Composer:
 
 def _ends(run: RunTables) -> dict[str, tuple[float, float]]:
     """First and last time of every media's frames."""
-    frames = run.frames.select(["media_id", "time_s"]).to_pandas().dropna()
-    grouped = frames.groupby("media_id", observed=True)["time_s"].agg(["min", "max"])
-    return {str(name): (float(row["min"]), float(row["max"])) for name, row in grouped.iterrows()}
+    return {name: (clock.first_s, clock.last_s) for name, clock in clocks(run).items()}
 
 
 def _span(incident: Mapping[Any, Any]) -> str:

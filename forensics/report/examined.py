@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+import pyarrow.compute as pc
 
+from forensics.report.clock import clocks
 from forensics.report.wording import NBSP, clean, count, hours, percent, plural, size
 from forensics.runlog.reader import RunTables, looked_at
 from forensics.types import CoverageState, Status
@@ -135,21 +136,10 @@ def _coverage(run: RunTables) -> dict[Any, _File]:
         span = (row["start_time_s"], row["stop_time_s"])
         if row["state"] == CoverageState.SCANNED and None not in span:
             file.examined_s += max(0.0, span[1] - span[0])
-    for media_id, last_s in _last_frames(run).items():
+    for media_id, clock in clocks(run).items():
         if media_id in files:
-            files[media_id].examined_s += last_s
+            files[media_id].examined_s += clock.step_s  # the last frame lasts as the others do
     return files
-
-
-def _last_frames(run: RunTables) -> dict[str, float]:
-    """How long the last frame of each media lasts: as long as its median frame."""
-    frames = run.frames.select(["media_id", "time_s"]).to_pandas().dropna()
-    if frames.empty:
-        return {}
-    steps = frames.groupby("media_id", observed=True)["time_s"].apply(
-        lambda t: float(np.median(np.diff(np.sort(t.to_numpy())))) if len(t) > 1 else 0.0
-    )
-    return {str(name): float(value) for name, value in steps.items()}
 
 
 def _facts(
@@ -160,10 +150,12 @@ def _facts(
     stills = len(unique) - len(lengths)
     unknown = lengths.count(0.0)
     offered, examined_s = sum(lengths) or None, sum(file.examined_s for file in files.values())
-    frames = looked_at(run.frames)
-    suspect = int(np.asarray(frames["suspect"].to_pandas(), bool).sum())
-    n_frames = frames.num_rows
-    failed = n_frames - int((frames["status"].to_pandas() == "ok").sum())
+    n_frames, suspect, fine = 0, 0, 0
+    for batch in map(looked_at, run.frames.select(["suspect", "status"]).to_batches()):
+        n_frames += batch.num_rows
+        suspect += pc.sum(batch["suspect"]).as_py() or 0
+        fine += pc.sum(pc.equal(batch["status"], "ok")).as_py() or 0
+    failed = n_frames - fine
     remark = f"{plural(unknown, 'file')} of unknown length not counted" if unknown else ""
     if stills:
         remark = "; ".join(filter(None, [remark, f"and {plural(stills, 'still image')}"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ LEAST_WIDTH = 3.0
 MOST_ROWS = 60
 _LANE_NAMES = {"truth": "Truth", "detector": "Detector alone", "cascade": "Cascade"}
 _SAID = {"true": "true alert", "false": "false alert", "unverified": "alert, not labelled"}
+Bar = Mapping[Any, Any]
 COLUMNS = ("media_id", "lane", "start_s", "end_s", "frames", "state", "planted")
 
 
@@ -72,7 +74,9 @@ def timelines(
     first: str,
 ) -> tuple[Timeline, ...]:
     """One timeline for every file that has a bar: those with one in lane `first`, then the rest."""
-    by_media = dict(iter(bars.groupby("media_id", sort=False))) if len(bars) else {}
+    by_media: dict[str, list[Bar]] = defaultdict(list)
+    for bar in bars.to_dict("records"):
+        by_media[bar["media_id"]].append(bar)
     lanes = [name for name in _LANE_NAMES if name in set(bars["lane"])] if len(bars) else []
     leading = set(bars.loc[bars["lane"] == first, "media_id"]) if len(bars) else set()
     found: list[tuple[bool, Timeline]] = []
@@ -87,11 +91,12 @@ def timelines(
 
 
 def _timeline(
-    row: Mapping[str, Any], bars: pd.DataFrame, ends_s: tuple[float, float] | None, lanes: list[str]
+    row: Mapping[str, Any], bars: list[Bar], ends_s: tuple[float, float] | None, lanes: list[str]
 ) -> Timeline:
-    known = [row["start_time_s"], ends_s[0] if ends_s else None, float(bars["start_s"].min())]
+    first_s = min(float(bar["start_s"]) for bar in bars)
+    known = [row["start_time_s"], ends_s[0] if ends_s else None, first_s]
     start_s = min(value for value in known if value is not None)
-    stops = [ends_s[1] if ends_s else None, float(bars["end_s"].max())]
+    stops = [ends_s[1] if ends_s else None, max(float(bar["end_s"]) for bar in bars)]
     end_s = max(value for value in stops if value is not None)
     rows = list(_rows(bars))
     return Timeline(
@@ -100,7 +105,10 @@ def _timeline(
         start=time_code(start_s),
         end=time_code(end_s),
         lanes=tuple(
-            Lane(_LANE_NAMES[name], tuple(_spans(bars[bars["lane"] == name], start_s, end_s)))
+            Lane(
+                _LANE_NAMES[name],
+                tuple(_spans([bar for bar in bars if bar["lane"] == name], start_s, end_s)),
+            )
             for name in lanes
         ),
         rows=tuple(rows[:MOST_ROWS]),
@@ -108,9 +116,9 @@ def _timeline(
     )
 
 
-def _spans(bars: pd.DataFrame, start_s: float, end_s: float) -> Iterator[Span]:
+def _spans(bars: list[Bar], start_s: float, end_s: float) -> Iterator[Span]:
     scale = LENGTH / max(end_s - start_s, 1e-9)
-    for bar in bars.to_dict("records"):
+    for bar in bars:
         left = (bar["start_s"] - start_s) * scale
         width = max(LEAST_WIDTH, (bar["end_s"] - bar["start_s"]) * scale)
         left = min(left, LENGTH - LEAST_WIDTH)
@@ -118,9 +126,8 @@ def _spans(bars: pd.DataFrame, start_s: float, end_s: float) -> Iterator[Span]:
         yield Span(round(left, 2), round(min(width, LENGTH - left), 2), bar["state"], title)
 
 
-def _rows(bars: pd.DataFrame) -> Iterator[AlertRow]:
-    ordered = bars.sort_values(["start_s", "lane"], kind="stable")
-    for bar in ordered.to_dict("records"):
+def _rows(bars: list[Bar]) -> Iterator[AlertRow]:
+    for bar in sorted(bars, key=lambda bar: (bar["start_s"], bar["lane"])):
         yield AlertRow(
             start=time_code(bar["start_s"]),
             end=time_code(bar["end_s"]),
@@ -131,7 +138,7 @@ def _rows(bars: pd.DataFrame) -> Iterator[AlertRow]:
         )
 
 
-def _what(bar: Mapping[Any, Any]) -> str:
+def _what(bar: Bar) -> str:
     if bar["lane"] == "truth":
         unseen = ", no processed frame in it" if bar["state"] == "unseen" else ""
         return f"incident{' (planted)' if bar['planted'] else ''}{unseen}"
