@@ -225,14 +225,20 @@ def _on_device(definition: CascadeDefinition) -> Part:
         raise BackendError("PyTorch here is built without CUDA, or for another driver")
     frame = _pictures(1920, 1)[0][:1080]
     (view,) = WHOLE.views(1920, 1080, definition.detector.imgsz)
-    here, there = torch.from_numpy(frame), torch.from_numpy(frame).cuda()
-    small = on_device.letterbox(there, view.letterbox).cpu()
+    luma = torch.from_numpy(frame[..., 0].copy())
+    blue, red = (torch.from_numpy(frame[::2, ::2, n].copy()) for n in (1, 2))
+    here = on_device.Planes(luma, blue, red, matrix=1, range=1)
+    there = on_device.Planes(luma.cuda(), blue.cuda(), red.cuda(), matrix=1, range=1)
     facts: Part = {
-        "letterbox_levels_apart": _levels(small, on_device.letterbox(here, view.letterbox))
+        "letterbox_levels_apart": _levels(
+            on_device.letterbox(there, view.letterbox).cpu(),
+            on_device.letterbox(here, view.letterbox),
+        )
     }
     if definition.classifier is not None:
         boxes = np.array([[10, 10, 60, 90], [900, 500, 1600, 1000]], np.float32)
-        cut = on_device.crops(there, boxes, definition.classifier).cpu()
+        rgb = torch.from_numpy(frame).cuda()
+        cut = on_device.crops(rgb, boxes, definition.classifier).cpu()
         expected = torch.from_numpy(cut_crops(frame, boxes, definition.classifier))
         facts["crops_levels_apart_from_opencv"] = _levels(cut, expected)
     return facts
