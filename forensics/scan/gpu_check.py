@@ -33,7 +33,7 @@ from forensics.cascade.definition import (
     load_cascade,
     model_file,
 )
-from forensics.errors import BackendError
+from forensics.errors import BackendError, ForensicsError
 from forensics.footage.find import common_base, find_inputs
 from forensics.runlog.manifest import utc_now
 from forensics.runlog.reader import open_run
@@ -89,7 +89,7 @@ def gpu_check(
 def _tried(measure: Callable[[], Part]) -> Part:
     try:
         return {"available": True, **measure()}
-    except BackendError as error:
+    except ForensicsError as error:
         return {"available": False, "because": str(error)}
     except Exception as error:  # drivers and their libraries raise anything: the others go on
         return {"available": False, "because": f"{type(error).__name__}: {error}"[:400]}
@@ -129,6 +129,8 @@ def _stages(definition: CascadeDefinition) -> dict[str, Spec]:
 def _network(spec: Spec, stage: str, precision: str, rounds: int) -> Callable[[], Part]:
     def measure() -> Part:
         trt.version()  # says why not, before anything is opened
+        if precision not in {*spec.files, "fp16"}:
+            raise BackendError(f"the cascade has no {precision} file for its {stage}")
         model = model_file(spec.files, precision).load(precision, spec.imgsz)
         pictures = _pictures(spec.imgsz, PARITY_PICTURES)
         started = time.monotonic()
