@@ -6,10 +6,13 @@ TensorRT only when it hashes to what was recorded when it was built here.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from typing import Any
 from forensics.errors import BackendError
 
 SCHEMA = 1
+LOCK = ".lock"
 PIXELS = "pixels"  # name of every engine's input
 RECIPE = 1  # raised with any change of `graphs` that changes a graph: engines are built anew
 VARIABLE = "FORENSICS_ENGINES"
@@ -107,6 +111,18 @@ class EngineCache:
         self.write(path.with_suffix(".json").name, json.dumps(said, indent=1).encode() + b"\n")
         return sha256
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let one process at a time build; the others wait for its engine. Raises BackendError."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = (self.folder / LOCK).open("a")
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def read(self, name: str) -> bytes:
         """A file of what building or running learnt; empty when there is none to be trusted."""
         path = self.folder / name
@@ -126,9 +142,11 @@ class EngineCache:
                 file.write(data)
             Path(partial).replace(self.folder / name)
         except OSError as error:
-            raise BackendError(
-                f"cannot keep engines in {self.folder}: {error.strerror}; set {VARIABLE}"
-            ) from error
+            raise _unwritable(self.folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> BackendError:
+    return BackendError(f"cannot keep engines in {folder}: {error.strerror}; set {VARIABLE}")
 
 
 def _check_private(path: Path) -> None:

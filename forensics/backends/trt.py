@@ -93,8 +93,12 @@ def ready_plan(
     found = cache.load(key)
     if found is not None:
         return found
-    plan = build(model, normalisation, library, Target(key.compute, key.gpu), cache)
-    return plan, cache.save(key, plan)
+    with cache.locked():
+        found = cache.load(key)  # another process may have built it meanwhile
+        if found is not None:
+            return found
+        plan = build(model, normalisation, library, Target(key.compute, key.gpu), cache)
+        return plan, cache.save(key, plan)
 
 
 class Loaded:
@@ -166,6 +170,9 @@ class Loaded:
         if self.library.flavour != RTX:
             return self.engine.create_execution_context()
         config = self.messages.ok(self.engine.create_runtime_config(), "makes no configuration")
+        # Else it starts with general kernels and exchanges them while we work: other last bits.
+        strategies = self.library.trt.DynamicShapesKernelSpecializationStrategy
+        config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
         self._runtime_cache = self.messages.ok(config.create_runtime_cache(), "makes no cache")
         known = self._cache.read(self._learnt)
         if known:

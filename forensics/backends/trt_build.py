@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +36,7 @@ def engine_key(
     model: Model, normalisation: Normalisation, library: Library, target: Target
 ) -> EngineKey:
     return EngineKey(
-        model_sha256=model.sha256,
+        model_sha256=hashlib.sha256(model.data).hexdigest(),
         recipe=RECIPE,
         mean=normalisation.mean,
         std=normalisation.std,

@@ -2,12 +2,13 @@
 
 The same steps as on the CPU path: letterbox (as `footage.pixels`), boxes (as `Detector`) and crops
 (as `cut_crops`). Pictures are resized by two matrices, one for each axis, which hold the weights
-of area averaging where a side shrinks and of linear interpolation where it grows: what FFmpeg and
-OpenCV do, but for their fixed-point rounding (at most 2 of 255 levels; tests hold it to that).
+of area averaging where a side shrinks and of linear interpolation where it grows: what OpenCV does,
+within 2 of 255 levels, and nearly what FFmpeg does. Tests hold boxes to 0.5 px of the input.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +22,8 @@ from forensics.tiling import View
 from forensics.types import Detections, FloatArray
 
 PAD_GREY = 114
+FULL_RANGE = 2
+LUMA_SHARES = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}  # Kr, Kb of BT.709, BT.2020; else BT.601
 GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma
 
 
@@ -36,16 +39,72 @@ def load_torch() -> Any:
     return torch
 
 
-def letterbox(rgb: Any, box: Letterbox) -> Any:
-    """uint8 RGB (height, width, 3) -> uint8 (imgsz, imgsz, 3) on the same device."""
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """A picture as video keeps it: 8-bit 4:2:0, uint8 tensors of one device.
+
+    `luma` (height, width); `blue` and `red`, its chroma, half as high and wide. NVDEC's NV12 has
+    chroma interleaved: its planes are `[..., 0]` and `[..., 1]`. `matrix` and `range` are FFmpeg's
+    numbers.
+    """
+
+    luma: Any
+    blue: Any
+    red: Any
+    matrix: int
+    range: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.luma.shape
+        return int(height), int(width)
+
+
+def letterbox(picture: Planes, box: Letterbox) -> Any:
+    """uint8 RGB (imgsz, imgsz, 3) on the picture's device.
+
+    Luma and chroma are scaled apart and converted then, as FFmpeg does: averaging after the
+    conversion moved boxes by 2 pixels.
+    """
     torch = load_torch()
     width, height = box.content
     left, top = box.offset
+    small = [
+        _resized(plane[None].float(), _weights(rows, height), _weights(columns, width))
+        for plane in (picture.luma, picture.blue, picture.red)
+        for rows, columns in [plane.shape]
+    ]
     shape = (box.imgsz, box.imgsz, 3)
-    result = torch.full(shape, PAD_GREY, dtype=torch.uint8, device=rgb.device)
-    small = _resized(rgb, _weights(box.height, height), _weights(box.width, width))
-    result[top : top + height, left : left + width] = small
+    result = torch.full(shape, PAD_GREY, dtype=torch.uint8, device=picture.luma.device)
+    result[top : top + height, left : left + width] = _as_rgb(torch.cat(small), picture)
     return result
+
+
+def full_rgb(picture: Planes) -> Any:
+    """uint8 RGB (height, width, 3): each chroma value serves the 2 x 2 pixels around it."""
+    torch = load_torch()
+    height, width = picture.size
+    chroma = torch.stack([picture.blue, picture.red]).repeat_interleave(2, 1)
+    chroma = chroma.repeat_interleave(2, 2)[:, :height, :width]
+    return _as_rgb(torch.cat([picture.luma[None], chroma]).float(), picture)
+
+
+def _as_rgb(ycc: Any, picture: Planes) -> Any:
+    """float (3, h, w) of luma and chroma, 0 .. 255 -> uint8 RGB (h, w, 3).
+
+    R = Y + 2 (1 - Kr) Cr, B = Y + 2 (1 - Kb) Cb, G = (Y - Kr R - Kb B) / (1 - Kr - Kb).
+    """
+    torch = load_torch()
+    kr, kb = LUMA_SHARES.get(picture.matrix, (0.299, 0.114))
+    if picture.range == FULL_RANGE:
+        luma, blue, red = ycc[0], ycc[1] - 128, ycc[2] - 128
+    else:
+        luma = (ycc[0] - 16) * (255 / 219)
+        blue, red = ((ycc[n] - 128) * (255 / 224) for n in (1, 2))
+    r, b = luma + 2 * (1 - kr) * red, luma + 2 * (1 - kb) * blue
+    g = (luma - kr * r - kb * b) / (1 - kr - kb)
+    return _as_bytes(torch.stack([r, g, b], dim=-1))
 
 
 def boxes(raw: Any, view: View, spec: DetectorSpec, floor: float) -> Detections:
@@ -86,10 +145,11 @@ def crops(rgb: Any, xyxy: FloatArray, spec: ClassifierSpec) -> Any:
         weights = _weights(x1 - x0, spec.imgsz)
         columns, across = _inside(weights, x0, width)
         rows, down = _inside(weights, y0, height)
-        patch = _resized(rgb[rows, columns], down, across)
+        planes = rgb[rows, columns].permute(2, 0, 1).float()
+        patch = _as_bytes(_resized(planes, down, across).permute(1, 2, 0))
         if spec.grey:
             luma = patch.float() @ torch.tensor(GREY_WEIGHTS, device=rgb.device)
-            patch = (luma + 0.5).to(torch.uint8)[..., None]
+            patch = _as_bytes(luma)[..., None]
         result[number] = patch
     return result
 
@@ -127,12 +187,15 @@ def _inside(
     return slice(first, last + 1), folded
 
 
-def _resized(rgb: Any, down: NDArray[np.float32], across: NDArray[np.float32]) -> Any:
+def _resized(planes: Any, down: NDArray[np.float32], across: NDArray[np.float32]) -> Any:
+    """float (planes, h, w) -> float (planes, rows of `down`, rows of `across`)."""
     torch = load_torch()
-    rows, columns = (torch.from_numpy(w).to(rgb.device) for w in (down, across))
-    planes = rgb.permute(2, 0, 1).float()
-    resized = rows @ planes @ columns.T
-    return (resized + 0.5).clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+    rows, columns = (torch.from_numpy(w).to(planes.device) for w in (down, across))
+    return rows @ planes @ columns.T
+
+
+def _as_bytes(values: Any) -> Any:
+    return (values + 0.5).clamp(0, 255).to(load_torch().uint8)
 
 
 def _host(values: Any) -> NDArray[Any]:

@@ -33,7 +33,7 @@ from forensics.cascade.definition import (
     load_cascade,
     model_file,
 )
-from forensics.errors import BackendError
+from forensics.errors import BackendError, ForensicsError
 from forensics.footage.find import common_base, find_inputs
 from forensics.runlog.manifest import utc_now
 from forensics.runlog.reader import open_run
@@ -89,7 +89,7 @@ def gpu_check(
 def _tried(measure: Callable[[], Part]) -> Part:
     try:
         return {"available": True, **measure()}
-    except BackendError as error:
+    except ForensicsError as error:
         return {"available": False, "because": str(error)}
     except Exception as error:  # drivers and their libraries raise anything: the others go on
         return {"available": False, "because": f"{type(error).__name__}: {error}"[:400]}
@@ -129,6 +129,8 @@ def _stages(definition: CascadeDefinition) -> dict[str, Spec]:
 def _network(spec: Spec, stage: str, precision: str, rounds: int) -> Callable[[], Part]:
     def measure() -> Part:
         trt.version()  # says why not, before anything is opened
+        if precision not in {*spec.files, "fp16"}:
+            raise BackendError(f"the cascade has no {precision} file for its {stage}")
         model = model_file(spec.files, precision).load(precision, spec.imgsz)
         pictures = _pictures(spec.imgsz, PARITY_PICTURES)
         started = time.monotonic()
@@ -225,14 +227,20 @@ def _on_device(definition: CascadeDefinition) -> Part:
         raise BackendError("PyTorch here is built without CUDA, or for another driver")
     frame = _pictures(1920, 1)[0][:1080]
     (view,) = WHOLE.views(1920, 1080, definition.detector.imgsz)
-    here, there = torch.from_numpy(frame), torch.from_numpy(frame).cuda()
-    small = on_device.letterbox(there, view.letterbox).cpu()
+    luma = torch.from_numpy(frame[..., 0].copy())
+    blue, red = (torch.from_numpy(frame[::2, ::2, n].copy()) for n in (1, 2))
+    here = on_device.Planes(luma, blue, red, matrix=1, range=1)
+    there = on_device.Planes(luma.cuda(), blue.cuda(), red.cuda(), matrix=1, range=1)
     facts: Part = {
-        "letterbox_levels_apart": _levels(small, on_device.letterbox(here, view.letterbox))
+        "letterbox_levels_apart": _levels(
+            on_device.letterbox(there, view.letterbox).cpu(),
+            on_device.letterbox(here, view.letterbox),
+        )
     }
     if definition.classifier is not None:
         boxes = np.array([[10, 10, 60, 90], [900, 500, 1600, 1000]], np.float32)
-        cut = on_device.crops(there, boxes, definition.classifier).cpu()
+        rgb = torch.from_numpy(frame).cuda()
+        cut = on_device.crops(rgb, boxes, definition.classifier).cpu()
         expected = torch.from_numpy(cut_crops(frame, boxes, definition.classifier))
         facts["crops_levels_apart_from_opencv"] = _levels(cut, expected)
     return facts

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forensics.backends import BUILDING, Normalisation, cuda, trt, trt_library
+from forensics.backends import BUILDING, Model, Normalisation, cuda, trt, trt_library
 from forensics.backends.engine_cache import VARIABLE, EngineCache
 from forensics.backends.trt_build import Target, engine_key
 from forensics.cascade.definition import load_cascade
@@ -224,6 +224,14 @@ def test_a_folder_that_cannot_be_written(machine: Machine) -> None:
     machine.folder.write_text("a file")
     with pytest.raises(BackendError, match=f"cannot keep engines in .* set {VARIABLE}"):
         machine.open()
+
+
+def test_a_hash_that_a_model_only_claims_is_not_trusted(machine: Machine) -> None:
+    """Unnamed graphs, such as those of an export at work, all claim the same one."""
+    library = fake_library(machine.trt)
+    target = Target.of(GPU, library)
+    one, other = (Model("x", data, "0" * 64, "fp32", 32) for data in (b"1", b"2"))
+    assert engine_key(one, PLAIN, library, target) != engine_key(other, PLAIN, library, target)
 
 
 def test_keys_differ_with_all_that_matters(machine: Machine) -> None:

@@ -69,13 +69,18 @@ CALLED: dict[str, set[str]] = {
 }
 # Called of TensorRT-RTX only.
 CALLED_OF_RTX: dict[str, set[str]] = {
-    "": {"ComputeCapability"},
+    "": {"ComputeCapability", "DynamicShapesKernelSpecializationStrategy"},
     "ComputeCapability": {"SM75", "SM80", "SM86", "SM89", "SM120"},
+    "DynamicShapesKernelSpecializationStrategy": {"EAGER"},
     "IBuilderConfig": {"num_compute_capabilities", "set_compute_capability"},
     "ICudaEngine": {"create_runtime_config"},
     "IExecutionContext": {"is_stream_capturable"},
     "IRuntimeCache": {"deserialize", "serialize"},
-    "IRuntimeConfig": {"create_runtime_cache", "set_runtime_cache"},
+    "IRuntimeConfig": {
+        "create_runtime_cache",
+        "dynamic_shapes_kernel_specialization_strategy",
+        "set_runtime_cache",
+    },
 }
 
 
