@@ -17,7 +17,6 @@ from forensics.bench.run import DEFAULT_PARTS, PARTS, BenchOptions, run_bench
 from forensics.cli.demo import SAMPLE
 from forensics.cli.options import Command
 
-
 EXAMPLES = """\b
 Examples:
   forensics bench                               six to seven minutes on two cores
