@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from forensics.backends import Engine, open_engine, resolve_arithmetic
+from forensics.backends import Engine, open_engine
 from forensics.bench.clips import pictures
 from forensics.cascade.pipeline import Pipeline
-from forensics.errors import BackendError, BenchError
+from forensics.errors import BenchError
 from forensics.footage.find import common_base, find_inputs
 from forensics.footage.pixels import Packer
 from forensics.scan import local
@@ -188,13 +188,3 @@ def variants(settings: ScanSettings) -> dict[str, ScanSettings]:
     if settings.precision != "fp32":
         found["scan, detector only, fp32 files"] = reference
     return found
-
-
-def with_bf16(settings: ScanSettings) -> dict[str, ScanSettings]:
-    """The scan in bfloat16, where the CPU has it."""
-    try:
-        resolve_arithmetic(settings.backend, "bf16", ())
-    except BackendError:
-        return {}
-    changed = replace(settings, detector_only=True, precision="fp32", arithmetic="bf16")
-    return {"scan, detector only, bf16": changed}

@@ -1,4 +1,7 @@
-"""`yolo predict` on a clip, in a process of its own: python -m forensics.bench.peer CLIP ENGINE N.
+"""`yolo predict` on a clip, in a process of its own: python -m forensics.bench.peer CLIP ENGINE.
+
+It loads the network once, says "ready", and answers each line N on its input with the frames/s over
+the first N frames of the clip.
 
 ENGINE: pytorch; onnx; openvino, which computes in bfloat16 where the CPU has it, without saying so;
 or openvino-fp32, made to compute in single precision as our FP32 scans do. The weights are those
@@ -19,29 +22,35 @@ from typing import Any
 
 from forensics.cascade.definition import load_cascade
 
-WARM_UP = 10
+WARM_UP = 5
 ENGINES = ("openvino-fp32", "openvino", "onnx", "pytorch")
 
 
 def main() -> None:
-    """Print {"frames_per_s": ...} over N frames; the first ones (loading, warm-up) apart."""
-    clip, engine, n_frames = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    """Serve rates until the input ends; the first frames of each (start-up) are not counted."""
+    clip, engine = sys.argv[1], sys.argv[2]
     with tempfile.TemporaryDirectory() as folder:
         # Its settings belong to this run, and it must install nothing.
         os.environ |= {"YOLO_CONFIG_DIR": folder, "YOLO_AUTOINSTALL": "false"}
         model = _model(engine, Path(folder))
-        results = model.predict(
-            clip, stream=True, imgsz=640, rect=False, conf=0.05, device="cpu", verbose=False
-        )
-        count, started = 0, 0.0
-        for number, _ in enumerate(results):
-            if number == WARM_UP:
-                started = time.perf_counter()
-            count += number > WARM_UP
-            if count == n_frames:
-                break
-        rate = count / (time.perf_counter() - started)
-    print(json.dumps({"frames_per_s": rate}))
+        _rate(model, clip, 1)
+        print("ready", flush=True)
+        for line in sys.stdin:
+            print(json.dumps({"frames_per_s": _rate(model, clip, int(line))}), flush=True)
+
+
+def _rate(model: Any, clip: str, n_frames: int) -> float:
+    count, started = 0, 0.0
+    results = model.predict(
+        clip, stream=True, imgsz=640, rect=False, conf=0.05, device="cpu", verbose=False
+    )
+    for number, _ in enumerate(results):
+        if number == WARM_UP:
+            started = time.perf_counter()
+        count += number > WARM_UP
+        if count == n_frames:
+            break
+    return count / (time.perf_counter() - started)
 
 
 def _model(engine: str, folder: Path) -> Any:

@@ -16,15 +16,52 @@ from forensics.errors import BenchError
 Say = Callable[[str], None]
 
 
-def peer_rate(clip: Path, engine: str, n_frames: int, say: Say) -> float | None:
-    """`yolo predict` of ultralytics: same weights, size and clip; None where it is missing."""
-    command = [sys.executable, "-m", "forensics.bench.peer", str(clip), engine, str(n_frames)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        say(f"ultralytics predict, {engine}: not available: {reason}")
-        return None
-    return float(json.loads(done.stdout.splitlines()[-1])["frames_per_s"])
+class Peer:
+    """`yolo predict` of ultralytics on a clip: same weights, size and clip. Use in a `with`.
+
+    Started at once, and kept for all rounds. Where it is missing, `rate` is None and `why` says so.
+    """
+
+    def __init__(self, clip: Path, engine: str) -> None:
+        command = [sys.executable, "-m", "forensics.bench.peer", str(clip), engine]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.why = "" if self._answer() == "ready" else self._last_words()
+
+    def rate(self, n_frames: int) -> float | None:
+        """Frames/s over `n_frames`; None where the peer is missing or has died."""
+        if self.why or self._process.stdin is None:
+            return None
+        try:
+            print(n_frames, file=self._process.stdin, flush=True)
+            return float(json.loads(self._answer())["frames_per_s"])
+        except (BrokenPipeError, ValueError):
+            self.why = self._last_words()
+            return None
+
+    def _answer(self) -> str:
+        """The next line that is an answer; some engines print lines of their own."""
+        for line in self._process.stdout or ():
+            if line == "ready\n" or line.startswith('{"frames_per_s"'):
+                return line.strip()
+        return ""
+
+    def _last_words(self) -> str:
+        self._process.kill()
+        _, said = self._process.communicate()
+        return (said.strip().splitlines() or ["it gave no reason"])[-1]
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ GPU_ROUNDS, SPEED_ROUNDS = 50, 5
     "bench",
     epilog="""\b
 Examples:
-  forensics bench                               about six minutes on two cores
+  forensics bench                               six to seven minutes on two cores
   forensics bench --part speed --peer none      ceilings and scans alone
   forensics bench --part length --minutes 1 --minutes 60
   forensics bench --part modes                  what --imgsz 1280 and --tiles 2x2 cost
@@ -45,7 +45,7 @@ Where there is no GPU, --gpu-check says so in the file; the exit code is 0 all t
     type=click.IntRange(1, 1000),
     help=f"Each measures every line once. Default: {SPEED_ROUNDS}; {GPU_ROUNDS} of the GPU.",
 )
-@click.option("--seconds", default=6, show_default=True, help="Length of the clip.")
+@click.option("--seconds", default=5, show_default=True, help="Length of the clip.")
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, default=DEFAULT_PARTS)
 @click.option(
     "--peer",

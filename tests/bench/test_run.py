@@ -11,7 +11,7 @@ import pytest
 from forensics.bench.clips import make_clip, pictures
 from forensics.bench.growth import by_boxes
 from forensics.bench.page import page
-from forensics.bench.processes import peer_rate, watched_scan
+from forensics.bench.processes import Peer, watched_scan
 from forensics.bench.run import ALONE, DECODE, FLOOR, GATED, ONE, BenchOptions, run_bench
 from forensics.bench.skipping import alarm_frames, measure_skipping, static_frames, without
 from forensics.footage.protocol import Sampling, StaticRule
@@ -78,9 +78,9 @@ def test_clips_are_what_was_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_peer_that_is_missing_is_a_reason_and_no_figure(tmp_path: Path) -> None:
-    said: list[str] = []
-    assert peer_rate(tmp_path / "no.mp4", "no such engine", 5, said.append) is None
-    assert "not available: " in said[0]
+    with Peer(tmp_path / "no.mp4", "no such engine") as peer:
+        assert peer.why
+        assert peer.rate(5) is None
 
 
 def test_memory_is_that_of_scan_and_decoder(tmp_path: Path) -> None:
