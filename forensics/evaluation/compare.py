@@ -192,7 +192,7 @@ def _disagreements(
         {
             "media_id": np.array(a.log.media_id, object)[media],
             "path": np.array(a.log.path, object)[media],
-            "frame_index": a.log.frame_index[rows],
+            "frame_index": a.log.frame_index[rows].astype(np.int64),
             "time_s": a.log.time_s[rows],
             "frame_label": np.array(FRAME_LABELS, object)[label[rows]],
             "alarm_first": first[rows],

@@ -57,11 +57,11 @@ def decisions_prepared(
     table = log.columns(_COPIED, kept)
     copied = {name: table[name].to_pandas().to_numpy() for name in _COPIED}
     columns: dict[str, Any] = {
-        "row": log.rows(kept),
+        "row": log.rows(kept).astype(np.int64),
         "media_id": pd.Categorical.from_codes(
             log.frame_media[frame], pd.Index(log.media_id, dtype=object)
         ),
-        "frame_index": log.frame_index[frame],
+        "frame_index": log.frame_index[frame].astype(np.int64),
         "detection_index": copied.pop("detection_index"),
         "time_s": log.time_s[frame],
         "detector_score": log.score[kept],
@@ -78,19 +78,20 @@ def decisions_prepared(
             alive &= log.target >= np.float32(classifier)
         columns[f"alarm_{arm}"] = alive[kept]
         outcome, taken = match(prepared.pairs, alive & survivors(log, labels, None, None))
-        words = _outcomes(prepared, alive, outcome)[kept]
+        words = _outcomes(prepared, alive[kept], outcome[kept], frame)
         columns[f"outcome_{arm}"] = words if prepared.has_truth else None
         if arm == DETECTOR:
             columns |= _overlapped(prepared, taken[kept], kept)
     return pd.DataFrame(columns).sort_values("row", kind="stable", ignore_index=True)
 
 
-def _outcomes(prepared: Prepared, alive: Bools, outcome: Any) -> Any:
-    log, labels = prepared.log, prepared.labels
-    frame_label = labels.frame[log.det_frame]
+def _outcomes(prepared: Prepared, alive: Bools, outcome: Any, frame: Ints) -> Any:
+    """Words for detections on the given frame rows: object (n,)."""
+    labels = prepared.labels
+    frame_label = labels.frame[frame]
     words = np.full(len(alive), None, object)
     words[alive] = "unlabelled"
-    boxed = alive & labels.has_boxes[log.det_frame]
+    boxed = alive & labels.has_boxes[frame]
     for code, word in ((HIT, "tp"), (FALSE, "fp"), (IN_REGION, "ignored")):
         words[boxed & (outcome == code)] = word
     words[alive & (frame_label == IGNORED)] = "ignored"

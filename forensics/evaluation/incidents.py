@@ -69,7 +69,9 @@ def _table(prepared: Prepared, alive: np.ndarray, frame: Ints, alert: Ints) -> p
     ).drop_duplicates("alert")
     best = best.set_index("alert").sort_index()
     grouped = frames.assign(
-        index=log.frame_index[frame], time_s=log.time_s[frame], media=log.frame_media[frame]
+        index=log.frame_index[frame].astype(np.int64),
+        time_s=log.time_s[frame],
+        media=log.frame_media[frame],
     ).groupby("alert", sort=True)
     media = grouped["media"].first().to_numpy()
     return pd.DataFrame(
@@ -84,8 +86,8 @@ def _table(prepared: Prepared, alive: np.ndarray, frame: Ints, alert: Ints) -> p
             "last_frame": grouped["index"].max().to_numpy(),
             "frames": grouped.size().to_numpy(),
             "detections": found.groupby("alert").size().to_numpy(),
-            "best_row": log.rows(best["number"].to_numpy()),
-            "best_frame": log.frame_index[best["frame"].to_numpy()],
+            "best_row": log.rows(best["number"].to_numpy()).astype(np.int64),
+            "best_frame": log.frame_index[best["frame"].to_numpy()].astype(np.int64),
             "best_score": best["score"].to_numpy(),
             "best_target_score": best["target"].to_numpy(),
         }
