@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from forensics.cascade.definition import ZOO, bundled_cascades, load_cascade, summary_hash
+from forensics.cascade.definition import (
+    ZOO,
+    bundled_cascades,
+    load_cascade,
+    model_file,
+    summary_hash,
+)
 from forensics.errors import BackendError, CascadeError
 from forensics.scan.settings import default_settings, open_cascade
 
@@ -133,3 +140,19 @@ def test_two_cascades_have_two_hashes(folder: Path) -> None:
     assert other.sha256 != load_cascade("handgun").sha256
     settings = default_settings(str(folder))
     assert settings.config_hash() != default_settings().config_hash()
+
+
+def test_fp16_needs_no_file_where_an_engine_makes_it(folder: Path) -> None:
+    """It may be called checked without one; only TensorRT takes it so."""
+    cascade = load_cascade(edit(folder, '["int8", "fp32"]', '["fp16", "int8", "fp32"]'))
+    files = cascade.detector.files
+    assert model_file(files, "fp16") == files["fp32"]
+    assert model_file(files, "int8") == files["int8"]
+    settings = default_settings(str(folder), "openvino")
+    assert settings.precision == "int8"
+    made = replace(settings, backend="tensorrt", precision="fp16")
+    assert len({made.config_hash(), replace(made, precision="fp32").config_hash()}) == 2
+    with pytest.raises(CascadeError, match="has no fp16 models"):
+        replace(settings, precision="fp16")
+    with pytest.raises(KeyError):
+        model_file(files, "int4")
