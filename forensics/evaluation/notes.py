@@ -61,8 +61,8 @@ def _positives(prepared: Prepared) -> list[str]:
     unseen = int((~prepared.incidents.seen).sum())
     if unseen:
         notes.append(
-            f"{unseen} incidents have no processed frame (sampling or unread footage); they count "
-            "as missed"
+            f"{unseen} incidents have no processed frame (sampling, a static scene or unread "
+            "footage); they count as missed"
         )
     return notes
 
