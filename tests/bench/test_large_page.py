@@ -11,9 +11,10 @@ from forensics.bench.evaluation import LINES, make, once, page, table
 
 REPORTS = Path(__file__).parents[2] / "reports"
 LARGE = REPORTS / "evaluation-benchmarks.json"
+WHY = "not measured: python -m forensics.bench.evaluation --write"
 
 
-@pytest.mark.skipif(not LARGE.exists(), reason="not measured: python -m forensics.bench.evaluation --write")
+@pytest.mark.skipif(not LARGE.exists(), reason=WHY)
 def test_the_page_on_large_logs_is_made_from_its_figures_and_keeps_to_the_goals() -> None:
     figures = json.loads(LARGE.read_text())
     assert LARGE.with_suffix(".md").read_text() == page(figures)
