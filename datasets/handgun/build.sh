@@ -5,6 +5,9 @@
 #   MODELS          folder with handgun-baseline/detector.pt, the weights that training starts from
 #   WORK            where everything is written (default: build/handgun)
 #   VERSION         of the new cascade (default: 1.0.0)
+#   NEW_CLASSIFIER  1: mine crops and train the second network too (steps 2 to 4). That was done for 1.0.0,
+#                   and judged in step 6: at 15 false-alarm frames it found the gun on 84 of 171 pictures,
+#                   the classifier of 0.1.0 on 97. So the bundled cascade keeps the older one.
 #
 # Every step goes on where it was stopped; a step whose result is there is left out, but for training,
 # which looks itself. FORENSICS_DATA must not be changed between the steps.
@@ -14,6 +17,8 @@ set -euo pipefail
 : "${MODELS:?set MODELS to the folder of the starting weights}"
 WORK=${WORK:-build/handgun}
 VERSION=${VERSION:-1.0.0}
+NEW_CLASSIFIER=${NEW_CLASSIFIER:-0}
+CLASSIFIER=handgun
 HERE=datasets/handgun
 ORDINARY=$FORENSICS_DATA/footage/ordinary
 SPANS=$FORENSICS_DATA/footage/truth/spans.csv
@@ -30,6 +35,7 @@ DETECTOR=$WORK/detector.pt
 [ -f "$DETECTOR" ] || forensics train average "$WORK/detector-whole/weights/best.pt" \
   "$WORK"/detector/weights/{best,last}.pt --out "$DETECTOR"
 
+if [ "$NEW_CLASSIFIER" = 1 ]; then
 # 2. A cascade of the second training and the classifier so far, to mine with. Nothing is judged with it.
 if [ ! -d "$WORK/mining" ]; then
   forensics export --detector "$WORK/detector/weights/best.pt" --base handgun --no-int8 \
@@ -75,10 +81,12 @@ fi
 # backbone stays as ImageNet left it: an epoch of training it as well lowered the validation figures.
 forensics train classifier "$WORK"/crops-{own,pistols,handheld,coco,objects} \
   --colour grey --frozen --epochs 2 --lr 0.004 --balance 0.5 --seed 1 --out "$WORK/classifier"
+CLASSIFIER=$WORK/classifier
+fi
 
 # 5. The cascade: FP32 and INT8, parity on pictures that the detector was not trained on, card.
 if [ ! -d "$WORK/exported" ]; then
-  forensics export --detector "$DETECTOR" --classifier "$WORK/classifier" \
+  forensics export --detector "$DETECTOR" --classifier "$CLASSIFIER" \
     --calibration "$PICTURES/images/train" --frames 160 \
     --validation "$PICTURES/images/val" --truth "$PICTURES" \
     --card-data "$HERE/sources.toml" --failures "$HERE/failures.md" \
@@ -86,14 +94,13 @@ if [ ! -d "$WORK/exported" ]; then
     --name handgun --version "$VERSION" --out "$WORK/exported"
 fi
 
-# 6. Its operating point: the best recall under 50,000 false-alarm frames per million on pictures and clips
-# that neither network was trained on, and that no figure of the card is taken from. These pictures and
-# clips are hard ones; ordinary footage has far fewer false alarms.
+# 6. Its operating point: the best recall under 20,000 false-alarm frames per million on pictures and clips
+# that the detector was not trained on, and that no figure of the card is taken from.
 if [ ! -d "$WORK/handgun" ]; then
   forensics scan "$PICTURES/images/val" "$ORDINARY"/nofi??[05].mp4 "$ORDINARY/cup.mp4" --camera file \
     --cascade "$WORK/exported" --out "$WORK/run-choose"
   forensics threshold "$WORK/run-choose" --truth "$PICTURES" --truth "$SPANS" \
-    --max-false-alarms 50000/million-frames --no-guarantee --calibration-share 0.9 \
+    --max-false-alarms 20000/million-frames --no-guarantee --calibration-share 0.9 \
     --cascade "$WORK/exported" --out "$WORK/handgun"
 fi
 
@@ -116,7 +123,7 @@ compare() {
   [ ! -f "$WORK/$1.json" ] || return 0
   forensics scan "${@:2}" --camera file --cascade "$WORK/handgun" --floor 0.02 --out "$WORK/run-$1" || [ $? = 3 ]
   forensics evaluate "$WORK/run-$1" --truth "$FORENSICS_DATA/cctv-weapons/valid" \
-    --truth "$FORENSICS_DATA/cctv-weapons/test" --truth "$SPANS" --class-map 1=gun \
+    --truth "$FORENSICS_DATA/cctv-weapons/test" --truth "$SPANS" --class-map 1=gun --class-map 0= \
     --format json --out "$WORK/$1.json"
 }
 compare held-out "${photographs[@]}" "${clips[@]}"
@@ -125,6 +132,5 @@ measure fp32 "$WORK/handgun" fp32 640
 measure int8 "$WORK/handgun" int8 640 1280 2x2
 measure baseline "$WORK/baseline" fp32 640 1280 2x2
 python "$HERE/card.py" "$WORK/handgun" --detector "$WORK/fp32.json" --baseline "$WORK/baseline.json" \
-  --int8 "$WORK/int8.json" --classifier "$WORK/classifier/classifier.json" \
-  --comparison "$WORK/held-out.json" --failures "$HERE/failures.md"
+  --int8 "$WORK/int8.json" --comparison "$WORK/held-out.json" --failures "$HERE/failures.md"
 echo "the cascade is in $WORK/handgun"
