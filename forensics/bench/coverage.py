@@ -266,7 +266,7 @@ which none could be promised are not broken. The choice is that of `forensics th
 of 100 classifier thresholds.
 
 Intervals of rates hold what they say to within a few points, with as few as 8 cameras. Bootstrap
-intervals (ratios of arms, recall over cameras) hold less than that with 8 cameras: too narrow there.
+intervals (ratios of arms, recall over cameras) hold less with 8 cameras: too narrow there.
 """
 
 
