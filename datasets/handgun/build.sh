@@ -127,10 +127,14 @@ compare() {
     --format json --out "$WORK/$1.json"
 }
 compare held-out "${photographs[@]}" "${clips[@]}"
-compare gun-footage "$FOOTAGE"/gun/{shop-counter,nofi011}.mp4 "${clips[@]}"
+python "$HERE/confusion.py" "$WORK/run-held-out" --truth "$FORENSICS_DATA/cctv-weapons/valid" \
+  --truth "$FORENSICS_DATA/cctv-weapons/test" --truth "$SPANS" --class-map 1=gun --class-map 0= \
+  --out "$WORK/confusion.json"
+compare gun-footage "$FOOTAGE"/gun/{shop-counter,nofi011}.mp4 "$ORDINARY"/nofi??[38].mp4
 measure fp32 "$WORK/handgun" fp32 640
 measure int8 "$WORK/handgun" int8 640 1280 2x2
 measure baseline "$WORK/baseline" fp32 640 1280 2x2
 python "$HERE/card.py" "$WORK/handgun" --detector "$WORK/fp32.json" --baseline "$WORK/baseline.json" \
-  --int8 "$WORK/int8.json" --comparison "$WORK/held-out.json" --failures "$HERE/failures.md"
+  --int8 "$WORK/int8.json" --confusion "$WORK/confusion.json" --comparison "$WORK/held-out.json" \
+  --gun-footage "$WORK/gun-footage.json" --failures "$HERE/failures.md"
 echo "the cascade is in $WORK/handgun"

@@ -1,10 +1,11 @@
 """Write the bundled cascade's card again, with what was measured of it.
 
     python datasets/handgun/card.py CASCADE --detector new.json --baseline base.json \
-        --int8 int8.json --classifier FIT/classifier.json --comparison evaluate.json
+        --int8 int8.json --confusion confusion.json --comparison held-out.json \
+        --gun-footage gun-footage.json --failures failures.md
 
-The JSON files are those of `measure.py`, `train classifier` and `evaluate --format json`; nothing
-is typed in by hand.
+The JSON files are those of `measure.py`, `confusion.py` and `evaluate --format json`; nothing is
+typed in by hand.
 """
 
 from __future__ import annotations
@@ -60,27 +61,27 @@ def _bands(at: dict[str, Any], found: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def comparison_figures(result: dict[str, Any]) -> dict[str, str]:
-    """Detector alone against cascade on held-out footage, and at matched recall."""
+def comparison_figures(result: dict[str, Any], what: str) -> dict[str, str]:
+    """Detector alone against cascade on footage that was held out, and at matched recall."""
     rows = {}
     for arm, counts in result["arms"].items():
         frame = counts["frame"]
         rate = frame["false_alarms_per_million"]
-        rows[f"held out, {arm} at the operating point: frames tp, fp, fn, tn"] = ", ".join(
+        rows[f"{what}, {arm} at the operating point: frames tp, fp, fn, tn"] = ", ".join(
             str(frame[key]) for key in ("tp", "fp", "fn", "tn")
         )
-        rows[f"held out, {arm}: false alarms per million frames"] = _interval(rate)
+        rows[f"{what}, {arm}: false alarms per million frames"] = _interval(rate)
     matched = result["matched_recall"]
     if matched.get("undefined"):
-        rows["held out, at matched recall"] = matched["undefined"]
+        rows[f"{what}, at matched recall"] = matched["undefined"]
         return rows
     for name in ("detector", "cascade"):
         found = matched[name]
-        rows[f"held out, at matched {matched['level']} recall: {name}"] = (
+        rows[f"{what}, at matched {matched['level']} recall: {name}"] = (
             f"recall {found['frame_recall']:.3f}, {found['false_alarm_frames']} false-alarm frames"
         )
-    rows["held out, at matched recall: false-alarm frames, cascade to detector alone"] = (
-        f"{matched['false_alarm_ratio']:.2f}"
+    rows[f"{what}, at matched recall: false-alarm frames, cascade to detector alone"] = _interval(
+        matched["false_alarm_ratio_interval"]
     )
     return rows
 
@@ -92,12 +93,14 @@ def _interval(rate: dict[str, Any]) -> str:
     return f"{shown(rate['value'])} [{shown(rate['low'])}, {shown(rate['high'])}]"
 
 
-def classifier_figures(meta: dict[str, Any]) -> dict[str, str]:
-    """The confusion matrix on validation crops, a row for each true class."""
-    names, table = meta["classes"], meta["metrics"]["confusion"]
+def confusion_figures(found: dict[str, Any]) -> dict[str, str]:
+    """What the classifier calls detections on held-out footage, a row for guns and for the rest."""
+    above = found["detector_threshold"]
     return {
-        f"validation crops that are {name}: called {', '.join(names)}": ", ".join(map(str, row))
-        for name, row in zip(names, table, strict=True)
+        f"held out, detections from {above:g} on {name}: called": ", ".join(
+            f"{label} {n}" for label, n in row.items()
+        )
+        for name, row in found["rows"].items()
     }
 
 
@@ -105,7 +108,8 @@ def main() -> None:
     """Gather, and write card.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cascade")
-    for name in ("detector", "baseline", "int8", "classifier", "comparison", "failures"):
+    names = ("detector", "baseline", "int8", "confusion", "comparison", "gun-footage", "failures")
+    for name in names:
         parser.add_argument(f"--{name}", type=Path)
     given = parser.parse_args()
     read = {
@@ -118,10 +122,12 @@ def main() -> None:
     figures = facts.figures | detector_figures(read["detector"], read["baseline"])
     int8 = detector_figures(read["int8"], {})
     figures |= {f"INT8, {name}": value for name, value in int8.items()}
-    if read["classifier"]:
-        figures |= classifier_figures(read["classifier"])
     if read["comparison"]:
-        figures |= comparison_figures(read["comparison"])
+        figures |= comparison_figures(read["comparison"], "held out")
+    if read["confusion"]:
+        figures |= confusion_figures(read["confusion"])
+    if read["gun_footage"]:
+        figures |= comparison_figures(read["gun_footage"], "footage with a gun")
     parity = json.loads((cascade.folder / PARITY_FILE).read_bytes())
     card = type(facts)(facts.sources, facts.settings, figures, facts.failures)
     write_card(cascade, card, parity["precisions"], parity)
