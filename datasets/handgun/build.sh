@@ -130,7 +130,7 @@ compare held-out "${photographs[@]}" "${clips[@]}"
 python "$HERE/confusion.py" "$WORK/run-held-out" --truth "$FORENSICS_DATA/cctv-weapons/valid" \
   --truth "$FORENSICS_DATA/cctv-weapons/test" --truth "$SPANS" --class-map 1=gun --class-map 0= \
   --out "$WORK/confusion.json"
-compare gun-footage "$FOOTAGE"/gun/{shop-counter,nofi011}.mp4 "$ORDINARY"/nofi??[38].mp4
+compare gun-footage "$FOOTAGE"/gun/{shop-counter,nofi011}.mp4 "${clips[@]}"
 measure fp32 "$WORK/handgun" fp32 640
 measure int8 "$WORK/handgun" int8 640 1280 2x2
 measure baseline "$WORK/baseline" fp32 640 1280 2x2
