@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -73,7 +73,25 @@ def show_building() -> Iterator[None]:
         BUILDING.reset(token)
 
 
-class ScanProgress:
+class WithBar:
+    """Shows its bar while it is a context."""
+
+    _bar: Progress
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+
+class ScanProgress(WithBar):
     """A progress bar on a terminal, a plain line every ten seconds elsewhere."""
 
     def __init__(self, total_bytes: int, n_files: int) -> None:
@@ -92,18 +110,6 @@ class ScanProgress:
             disable=not self._console.is_terminal,
         )
         self._task = self._bar.add_task("starting", total=max(1, total_bytes))
-
-    def __enter__(self) -> ScanProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def frames(self, n: int) -> None:
         self._frames += n

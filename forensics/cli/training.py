@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from forensics.cli.options import class_map
-from forensics.cli.output import stderr, stdout
+from forensics.cli.output import WithBar, stderr, stdout
 
 if TYPE_CHECKING:  # importing it would load a training framework
     from forensics.training.classifier_model import FitMeta
@@ -60,7 +59,7 @@ def with_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command],
     return add
 
 
-class EpochProgress:
+class EpochProgress(WithBar):
     """A bar for the steps of an epoch on a terminal; a line for each epoch everywhere."""
 
     def __init__(self) -> None:
@@ -75,18 +74,6 @@ class EpochProgress:
         )
         self._task = self._bar.add_task("starting", total=1)
         self._epochs = 0
-
-    def __enter__(self) -> EpochProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def begin(self, epoch: int, epochs: int, steps: int) -> None:
         if not self._epochs and epoch > 1:
