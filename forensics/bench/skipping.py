@@ -44,7 +44,10 @@ def measure_skipping(
     inputs = find_inputs(paths, recursive=False)
     with run_folder() as folder:
         scan(inputs, common_base(paths), folder, settings, progress=Clock())
-        run = open_run(folder)
+        stored = open_run(folder)  # its folder goes, so that its tables are read now
+        run = replace(
+            stored, frames=stored.frames.read(), detections=stored.detections.read()
+        )
     clips = {row["media_id"]: row["path"] for row in run.media.to_pylist() if row["media_id"]}
     base = common_base(paths)
     whole = _figures(run, truth)

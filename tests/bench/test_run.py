@@ -52,6 +52,7 @@ def test_a_tiny_benchmark_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> No
         (["--part", "luck"], "is not one of"),
         (["--part", "length", "--out", "x"], "needs --part speed"),
         (["--minutes", "0"], "is not in the range"),
+        (["--rounds", "0"], "is not in the range"),
     ],
 )
 def test_options_of_the_command_that_make_no_sense(options: list[str], complaint: str) -> None:
@@ -61,12 +62,8 @@ def test_options_of_the_command_that_make_no_sense(options: list[str], complaint
 
 
 def test_what_cannot_be_measured_is_one_line(tmp_path: Path) -> None:
-    options = ["--part", "modes", "--rounds", "0"]
-    code, _, errors = run_command(["bench", *options])
-    assert (code, errors.count("\n")) == (1, 1), errors
-    assert "at least 1" in errors
     code, _, errors = run_command(["bench", "--source", str(tmp_path / "no.mp4")])
-    assert code == 1
+    assert (code, errors.count("\n")) == (1, 1), errors
     assert "no footage at" in errors
 
 
@@ -109,7 +106,7 @@ def test_the_log_is_small(tmp_path: Path) -> None:
         return a, b
 
     empty, full = tmp_path / "empty", tmp_path / "full"
-    run_small_scan(clip, empty, segment_s=60.0, floor=0.25, gate=0.25)
+    run_small_scan(clip, empty, segment_s=60.0, floor=0.19, gate=0.19)
     assert open_run(empty).detections.num_rows == 0
     assert sum(log_bytes(empty)) / 500 < 40
     run_small_scan(clip, full, segment_s=60.0, floor=1e-6, gate=1e-6, max_detections=2)

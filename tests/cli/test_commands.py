@@ -95,7 +95,7 @@ BAD: list[tuple[Sequence[str], int, str]] = [
     (
         ["scan", "clip.mp4", "--out", "run", "--frame-sample", "2", "--time-sample", "1"],
         EXIT_USAGE,
-        "not both",
+        "give one of",
     ),
     (["probe", "missing"], EXIT_EXPECTED, "missing: No such file"),
     (["verify", "missing"], EXIT_EXPECTED, "not a run folder"),
