@@ -9,19 +9,20 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from forensics.bench.processes import child_figures
+
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "reports" / "evaluation-benchmarks.json"
 PAGE = ROOT / "reports" / "evaluation-benchmarks.md"
 POINTS = 200 * 201
+TASK = ("-m", "forensics.bench.tasks")
 
 # name -> (what it is, goal in seconds, goal in MB)
 LINES: dict[str, tuple[str, float | None, float | None]] = {
@@ -94,7 +95,7 @@ def make(folder: Path, detections: int) -> dict[str, Any]:
         "print(json.dumps({'run': str(run), 'truth': [str(t) for t in truth], 'mb': mb,"
         " 'videos': size.videos}))"
     )
-    return _child(["-c", code, str(folder), str(detections)])
+    return child_figures(["-c", code, str(folder), str(detections)])
 
 
 def once(name: str, log: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -102,18 +103,8 @@ def once(name: str, log: dict[str, Any], folder: Path) -> dict[str, Any]:
     if name in {"evaluate", "report"}:
         truth = [word for path in log["truth"] for word in ("--truth", path)]
         rest = ["--out", str(folder / ("page.html" if name == "report" else "figures.txt"))]
-        return _child(["-m", "forensics.bench.tasks", "command", name, log["run"], *truth, *rest])
-    return _child(["-m", "forensics.bench.tasks", name, log["run"], *log["truth"]])
-
-
-def _child(arguments: Sequence[str]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{arguments} failed: {done.stderr[-2000:]}")
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+        return child_figures([*TASK, "command", name, log["run"], *truth, *rest])
+    return child_figures([*TASK, name, log["run"], *log["truth"]])
 
 
 def table(figures: dict[str, Any]) -> str:

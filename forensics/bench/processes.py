@@ -9,11 +9,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from forensics.bench.measure import run_folder
 from forensics.errors import BenchError
 
 Say = Callable[[str], None]
+
+
+def child_figures(arguments: Sequence[str]) -> dict[str, Any]:
+    """What Python with these arguments prints as its last line, JSON. Raises BenchError."""
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BenchError(f"{arguments} failed: {done.stderr[-2000:]}")
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 class Peer:
