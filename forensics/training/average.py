@@ -48,6 +48,8 @@ def average_detectors(paths: Sequence[Path], out: Path) -> int:
 
 
 def _load(path: Path) -> tuple[Any, dict[str, Any]]:
+    if not path.is_file():  # ultralytics would look for it on the network
+        raise TrainingError(f"there is no file {path}; give the best.pt of a detector training")
     try:
         model, checkpoint = load_checkpoint(path)
     except Exception as error:  # the unpickler raises anything

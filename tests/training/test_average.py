@@ -55,6 +55,7 @@ def test_networks_that_are_not_alike_are_refused(tmp_path: Path) -> None:
         ([CHECKPOINT, COCO], "other classes"),
         ([CHECKPOINT, broken], "no checkpoint"),
         ([CHECKPOINT], "two checkpoints"),
+        ([CHECKPOINT, tmp_path / "none.pt"], "no file"),
     ]
     for paths, says in faults:
         with pytest.raises(TrainingError, match=says):

@@ -57,7 +57,7 @@ def read(reader, name: str, content: str | bytes):
             return None
 
 
-def is_sound(truth) -> None:
+def assert_sound(truth) -> None:
     if truth is None:
         return
     for media in truth.media:
@@ -75,18 +75,18 @@ OPTIONAL = dict.fromkeys(("videos", "categories", "info"), ENTRIES)
 @QUICK
 @given(st.fixed_dictionaries(REQUIRED, optional=OPTIONAL))
 def test_coco(data) -> None:
-    is_sound(read(lambda path: read_coco(path, "t.json"), "t.json", json.dumps(data)))
+    assert_sound(read(lambda path: read_coco(path, "t.json"), "t.json", json.dumps(data)))
 
 
 @QUICK
 @given(st.lists(st.lists(NUMBERS, min_size=4, max_size=10), max_size=5))
 def test_yolo_mot_and_spans(rows) -> None:
     lines = "\n".join(" ".join(row) for row in rows)
-    is_sound(read(lambda path: read_yolo(path, "a.txt", None), "a.txt", lines))
+    assert_sound(read(lambda path: read_yolo(path, "a.txt", None), "a.txt", lines))
     comma = "\n".join(",".join(row) for row in rows)
-    is_sound(read(lambda path: read_mot(path, "a.txt"), "a.txt", comma))
+    assert_sound(read(lambda path: read_mot(path, "a.txt"), "a.txt", comma))
     table = "file,start_s,end_s,class\n" + comma
-    is_sound(read(lambda path: read_spans(path, "a.csv"), "a.csv", table))
+    assert_sound(read(lambda path: read_spans(path, "a.csv"), "a.csv", table))
 
 
 FRAME_KEYS = st.sampled_from(["0", "1", "2", "x", "frame_number", "ground_truth", "_sample_id"])
@@ -108,14 +108,14 @@ SIGNAL = st.dictionaries(SCALARS.map(str), SCALARS, max_size=3)
 @given(st.lists(SAMPLE, min_size=1, max_size=3), FRAMES)
 def test_fiftyone(samples, frames) -> None:
     for data in ({"samples": samples}, {"frames": frames}):
-        is_sound(read(lambda path: read_fiftyone(path, "t.json"), "t.json", json.dumps(data)))
+        assert_sound(read(lambda path: read_fiftyone(path, "t.json"), "t.json", json.dumps(data)))
 
 
 @QUICK
 @given(st.lists(IMAGE, max_size=3), st.dictionaries(st.sampled_from("012"), SCALARS) | VALUES)
 def test_megadetector(images, categories) -> None:
     data = {"images": images, "detection_categories": categories}
-    is_sound(read(lambda path: read_megadetector(path, "t.json"), "t.json", json.dumps(data)))
+    assert_sound(read(lambda path: read_megadetector(path, "t.json"), "t.json", json.dumps(data)))
 
 
 @QUICK
@@ -135,7 +135,7 @@ def test_actev(activities, index) -> None:
         path.with_name("t.file-index.json").write_text(json.dumps({"a": index}))
         return read_actev(path, "t.json")
 
-    is_sound(read(with_index, "t.json", json.dumps(data)))
+    assert_sound(read(with_index, "t.json", json.dumps(data)))
 
 
 NAMES = st.sampled_from(["xtl", "ytl", "xbr", "ybr", "frame", "outside", "points", "rotation"])
@@ -155,7 +155,7 @@ def test_cvat(shapes, meta) -> None:
         for tag, facts in shapes
     )
     text = f"<annotations><meta><task>{task}</task></meta><track label='a'>{inner}</track>"
-    is_sound(read(lambda path: read_cvat(path, "t.xml"), "t.xml", f"{text}</annotations>"))
+    assert_sound(read(lambda path: read_cvat(path, "t.xml"), "t.xml", f"{text}</annotations>"))
 
 
 @QUICK
@@ -166,7 +166,7 @@ def test_voc(boxes, width) -> None:
     objects = "".join(f"<object><name>a</name><bndbox>{b}</bndbox></object>" for b in items)
     size = f"<size><width>{width}</width><height>5</height></size>"
     text = f"<annotation>{size}{objects}</annotation>"
-    is_sound(read(lambda path: read_voc(path, "t.xml"), "t.xml", text))
+    assert_sound(read(lambda path: read_voc(path, "t.xml"), "t.xml", text))
 
 
 RESULT = st.fixed_dictionaries(
@@ -189,7 +189,7 @@ def test_predictions(entries, rows) -> None:
 @QUICK
 @given(st.binary(max_size=60), st.sampled_from(["a.csv", "a.json", "a.txt", "a.mot.txt", "a.xml"]))
 def test_any_bytes(content: bytes, name: str) -> None:
-    is_sound(read(lambda path: load_truth([path]), name, content))
+    assert_sound(read(lambda path: load_truth([path]), name, content))
 
 
 @QUICK
