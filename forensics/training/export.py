@@ -35,6 +35,7 @@ from forensics.training.cascade_files import (
     write_cascade,
 )
 from forensics.training.onnx_files import with_half_weights, with_rounded_weights
+from forensics.training.padding import with_folded_padding
 from forensics.training.parity import Limits, Parity, check_parity, scan_both
 from forensics.training.quantise import check_engines, quantise
 from forensics.truth.base import Truth
@@ -231,7 +232,7 @@ def _classifier(plan: ExportPlan, base: CascadeDefinition, crops: ImageArray) ->
         if spec is None:
             raise CascadeError(f"{path or base.name} has no classifier; give another")
         path = spec.files["fp32"].path
-    return onnx_files.read_graph(path)
+    return with_folded_padding(onnx_files.read_graph(path))
 
 
 def _as_model(graph: onnx.ModelProto, imgsz: int) -> Model:

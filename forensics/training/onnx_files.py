@@ -23,6 +23,7 @@ from forensics.backends import Normalisation
 from forensics.backends.graphs import with_full_weights
 from forensics.errors import TrainingError
 from forensics.training.classifier_model import FitMeta, load_fit
+from forensics.training.padding import with_folded_padding
 from forensics.types import FloatArray, ImageArray
 
 OPSET = 17
@@ -86,7 +87,7 @@ def classifier_from_fit(
         opset_version=OPSET,
         dynamo=False,
     )
-    graph = onnx.load_from_string(buffer.getvalue())
+    graph = with_folded_padding(onnx.load_from_string(buffer.getvalue()))
     if crops is not None and len(crops):
         planes = as_input(crops, Normalisation(meta.mean, meta.std))
         with torch.no_grad():
