@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float64Array = NDArray[np.float64]
+STRIDE = 32  # pixels of the input to a cell of the detector's coarsest grid
 AnyFloat = NDArray[np.floating[Any]]
 
 
@@ -44,6 +45,22 @@ class Letterbox:
         left = round((self.imgsz - content_width) / 2 - 0.1)
         top = round((self.imgsz - content_height) / 2 - 0.1)
         return max(0, left), max(0, top)
+
+    @property
+    def band(self) -> tuple[int, int, int, int]:
+        """The part of the input with the picture in it: left, top, right, bottom, half-open.
+
+        As much padding is left off on both sides as fits of 0, a tenth and a fifth of `imgsz`, in
+        whole cells of the grid: five shapes in all, so that few networks need to be compiled.
+        """
+        left, top = (self._spare(n) for n in (0, 1))
+        return left, top, self.imgsz - left, self.imgsz - top
+
+    def _spare(self, axis: int) -> int:
+        before = self.offset[axis]
+        least = min(before, self.imgsz - before - self.content[axis])
+        steps = (self.imgsz // share // STRIDE * STRIDE for share in (5, 10))
+        return next((step for step in steps if step <= least), 0)
 
     def to_source(self, xyxy: AnyFloat) -> NDArray[np.float32]:
         """Map (n, 4) input pixels to source pixels, clipped to the picture; float32 (n, 4)."""

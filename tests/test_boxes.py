@@ -46,6 +46,26 @@ def test_letterbox_round_trip(width: int, height: int, xyxy: np.ndarray[Any, Any
     np.testing.assert_allclose(back, inside, atol=allowed)
 
 
+@given(sides, sides, st.sampled_from([64, 320, 640, 1280]))
+def test_band_holds_the_picture_in_whole_cells(width: int, height: int, imgsz: int) -> None:
+    box = Letterbox(width, height, imgsz)
+    left, top, right, bottom = box.band
+    assert left <= box.offset[0] and box.offset[0] + box.content[0] <= right
+    assert top <= box.offset[1] and box.offset[1] + box.content[1] <= bottom
+    assert not any(side % boxes.STRIDE for side in box.band)
+    assert (left, top) == (imgsz - right, imgsz - bottom)
+    fifth, tenth = (imgsz // n // boxes.STRIDE * boxes.STRIDE for n in (5, 10))
+    assert {left, top} <= {0, tenth, fifth} and 0 in (left, top)
+
+
+def test_bands_of_common_shapes() -> None:
+    """A wide picture spares the network two fifths of the input, one of 4:3 a fifth."""
+    assert Letterbox(1920, 1080, 640).band == (0, 128, 640, 512)
+    assert Letterbox(1080, 1920, 640).band == (128, 0, 512, 640)
+    assert Letterbox(640, 480, 640).band == (0, 64, 640, 576)
+    assert Letterbox(500, 500, 640).band == (0, 0, 640, 640)
+
+
 def test_letterbox_of_1080p_is_centred() -> None:
     box = Letterbox(1920, 1080, 640)
     assert box.content == (640, 360)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from forensics.boxes import STRIDE
 from forensics.errors import BackendError
 from forensics.types import FloatArray, ImageArray
 
@@ -92,7 +93,8 @@ class Engine(Protocol):
     `infer` takes uint8 RGB (n, imgsz, imgsz, 3), any n >= 0, and returns the first output as
     float32 (n, ...), a new array. Each image's result is independent of the others in the batch,
     to the bit, so that logs do not depend on how frames were grouped. Not thread-safe, unless the
-    engine has a number `parallel_calls` above 1: so many calls may then run at once.
+    engine has a number `parallel_calls` above 1: so many calls may then run at once. An engine
+    that is `resizable` also takes other heights and widths, multiples of the network's stride.
     Raises BackendError.
     """
 
@@ -177,6 +179,11 @@ def parallel_calls(engine: Engine) -> int:
     return int(getattr(engine, "parallel_calls", 1))
 
 
+def is_resizable(engine: Engine) -> bool:
+    """Whether `infer` takes pictures that are not `imgsz` square."""
+    return bool(getattr(engine, "resizable", False))
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -184,12 +191,14 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def check_images(images: ImageArray, imgsz: int) -> None:
-    """Raise BackendError unless `images` is uint8 (n, imgsz, imgsz, 3)."""
-    if images.dtype != "uint8" or images.ndim != 4 or images.shape[1:] != (imgsz, imgsz, 3):
-        raise BackendError(
-            f"engine takes uint8 (n, {imgsz}, {imgsz}, 3), got {images.dtype} {images.shape}"
-        )
+def check_images(images: ImageArray, imgsz: int, *, resizable: bool = False) -> None:
+    """Raise BackendError unless `images` is uint8 (n, imgsz, imgsz, 3), or of other sides."""
+    sides = images.shape[1:3]
+    fits = sides == (imgsz, imgsz) or (resizable and not any(side % STRIDE for side in sides))
+    if images.dtype != "uint8" or images.ndim != 4 or images.shape[3] != 3 or not fits:
+        wanted = f"{imgsz}, {imgsz}" + (f" or multiples of {STRIDE}" if resizable else "")
+        got = f"{images.dtype} {images.shape}"
+        raise BackendError(f"engine takes uint8 (n, {wanted}, 3), got {got}")
 
 
 def _version(name: str) -> str:

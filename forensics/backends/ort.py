@@ -31,9 +31,9 @@ class OnnxRuntimeEngine:
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
         self._imgsz = model.imgsz
+        self.resizable = all(isinstance(n, str) for n in self._session.get_inputs()[0].shape[2:])
         self._mean = 255 * np.asarray(normalisation.mean, np.float32)
         self._scale = 255 * np.asarray(normalisation.std, np.float32)
-        self._empty: FloatArray | None = None
         self.provenance = Provenance(
             backend="onnxruntime",
             version=version(),
@@ -46,9 +46,9 @@ class OnnxRuntimeEngine:
         )
 
     def infer(self, images: ImageArray) -> FloatArray:
-        check_images(images, self._imgsz)
+        check_images(images, self._imgsz, resizable=self.resizable)
         if not len(images):
-            return self._no_result()
+            return self._run(np.zeros(images.shape[1:], np.uint8))[:0]  # for its shape
         return np.concatenate([self._run(image) for image in images])
 
     def _run(self, image: ImageArray) -> FloatArray:
@@ -59,12 +59,6 @@ class OnnxRuntimeEngine:
         except Exception as error:  # see above
             raise BackendError(f"ONNX Runtime failed: {error}") from error
         return np.asarray(result, np.float32)
-
-    def _no_result(self) -> FloatArray:
-        """An empty result of the right shape, learnt once from a grey picture."""
-        if self._empty is None:
-            self._empty = self._run(np.zeros((self._imgsz, self._imgsz, 3), np.uint8))[:0]
-        return self._empty
 
 
 def arithmetics() -> tuple[str, ...]:

@@ -3,12 +3,14 @@
 Each image is a request of its own, spread over one stream per core: as fast as batches on the
 machines measured, and results cannot depend on the batch. One request more than there are streams
 waits its turn, and several calls may run at once, so that no stream idles between batches.
+A network of fixed shape is faster than one of any: each shape asked for is compiled on its own.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -34,17 +36,14 @@ class OpenVinoEngine:
     def __init__(
         self, model: Model, normalisation: Normalisation, threads: int, arithmetic: str
     ) -> None:
-        try:
-            compiled = _compile(model, normalisation, threads, arithmetic)
-            self._shape = tuple(int(n) for n in compiled.output(0).get_shape())[1:]
-        except RuntimeError as error:
-            raise BackendError(f"OpenVINO cannot run {model.name}: {_first_line(error)}") from error
-        self._imgsz = model.imgsz
-        n_requests = int(compiled.get_property("NUM_STREAMS")) + 1
-        self._idle: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(n_requests):
-            self._idle.put(compiled.create_infer_request())
-        self._workers = ThreadPoolExecutor(n_requests, thread_name_prefix="openvino")
+        self._model, self._normalisation = model, normalisation
+        self._config = _config(threads, arithmetic)
+        self._compiled: dict[tuple[int, int], _Compiled] = {}
+        self._compiling = Lock()
+        self.resizable = self._has_any_shape()
+        if not self.resizable:
+            self._of_shape(model.imgsz, model.imgsz)
+        self._workers = ThreadPoolExecutor(threads + 1, thread_name_prefix="openvino")
         self.provenance = Provenance(
             backend="openvino",
             version=version(),
@@ -57,12 +56,14 @@ class OpenVinoEngine:
         )
 
     def infer(self, images: ImageArray) -> FloatArray:
-        check_images(images, self._imgsz)
-        images = np.ascontiguousarray(images)
-        results = np.empty((len(images), *self._shape), np.float32)
+        check_images(images, self._model.imgsz, resizable=self.resizable)
+        if not len(images):
+            return self._no_result(images.shape[1], images.shape[2])
+        compiled = self._of_shape(images.shape[1], images.shape[2])
+        results = np.empty((len(images), *compiled.output), np.float32)
         runs = [
-            self._workers.submit(self._run, images[number : number + 1], results[number])
-            for number in range(len(images))
+            self._workers.submit(compiled.run, image, result)
+            for image, result in zip(images, results, strict=True)
         ]
         try:
             for run in runs:
@@ -71,11 +72,51 @@ class OpenVinoEngine:
             raise BackendError(f"OpenVINO failed: {_first_line(error)}") from error
         return results
 
-    def _run(self, image: ImageArray, result: FloatArray) -> None:
-        """Run one image, uint8 (1, imgsz, imgsz, 3), in place, and copy its output to `result`."""
+    def _no_result(self, height: int, width: int) -> FloatArray:
+        """An empty result of the right shape, for which nothing is compiled."""
+        try:
+            network = _network(self._model, self._normalisation, (height, width))
+        except RuntimeError as error:
+            raise self._unusable(error) from error
+        shape = tuple(int(n) for n in network.output(0).get_shape())[1:]
+        return np.empty((0, *shape), np.float32)
+
+    def _has_any_shape(self) -> bool:
+        try:
+            shape = ov.Core().read_model(self._model.data, b"").input(0).partial_shape
+            return bool(shape[2].is_dynamic and shape[3].is_dynamic)
+        except RuntimeError as error:
+            raise self._unusable(error) from error
+
+    def _of_shape(self, height: int, width: int) -> _Compiled:
+        with self._compiling:  # calls at once may ask for the same
+            if (height, width) not in self._compiled:
+                try:
+                    network = _network(self._model, self._normalisation, (height, width))
+                    compiled = ov.Core().compile_model(network, "CPU", self._config)
+                except RuntimeError as error:
+                    raise self._unusable(error) from error
+                self._compiled[height, width] = _Compiled(compiled)
+            return self._compiled[height, width]
+
+    def _unusable(self, error: RuntimeError) -> BackendError:
+        return BackendError(f"OpenVINO cannot run {self._model.name}: {_first_line(error)}")
+
+
+class _Compiled:
+    """A network of one shape, and requests to it. `output`: shape of a picture's result."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.output = tuple(int(n) for n in compiled.output(0).get_shape())[1:]
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(int(compiled.get_property("NUM_STREAMS")) + 1):
+            self._idle.put(compiled.create_infer_request())
+
+    def run(self, image: ImageArray, result: FloatArray) -> None:
+        """Run one image, uint8 (h, w, 3), in place if it can be, and copy its output."""
         request = self._idle.get()
         try:
-            request.infer(image, share_inputs=True)
+            request.infer(np.ascontiguousarray(image[None]), share_inputs=True)
             result[:] = request.get_output_tensor(0).data[0]
         finally:
             self._idle.put(request)
@@ -98,10 +139,9 @@ def open_engine(
     return OpenVinoEngine(model, normalisation, threads, arithmetic)
 
 
-def _compile(model: Model, normalisation: Normalisation, threads: int, arithmetic: str) -> Any:
-    core = ov.Core()
-    network = core.read_model(model.data, b"")
-    network.reshape([1, 3, model.imgsz, model.imgsz])
+def _network(model: Model, normalisation: Normalisation, sides: tuple[int, int]) -> Any:
+    network = ov.Core().read_model(model.data, b"")
+    network.reshape([1, 3, *sides])
     steps = PrePostProcessor(network)
     source = steps.input()
     source.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
@@ -109,14 +149,17 @@ def _compile(model: Model, normalisation: Normalisation, threads: int, arithmeti
     process = source.preprocess().convert_element_type(ov.Type.f32)
     process.mean([255.0 * value for value in normalisation.mean])
     process.scale([255.0 * value for value in normalisation.std])
-    config = {
+    return steps.build()
+
+
+def _config(threads: int, arithmetic: str) -> dict[str, Any]:
+    return {
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": threads,
         # Left to itself it takes bfloat16 where the CPU has it, and does not say so.
         "INFERENCE_PRECISION_HINT": HINTS[arithmetic],
     }
-    return core.compile_model(steps.build(), "CPU", config)
 
 
 def _first_line(error: Exception) -> str:

@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from forensics.backends import Engine, open_engine
+from forensics.backends import open_engine
 from forensics.bench.clips import pictures
+from forensics.cascade.detector import Detector
 from forensics.cascade.pipeline import Pipeline
 from forensics.errors import BenchError
 from forensics.footage.find import common_base, find_inputs
 from forensics.footage.pixels import Packer
 from forensics.scan import local
 from forensics.scan.settings import ScanSettings
+from forensics.tiling import WHOLE, View
 from forensics.types import ImageArray
 
 EDGE = 3  # batches at both ends of a scan that are not in its steady rate
@@ -72,34 +74,36 @@ def decode_only(clip: Path) -> float:
     return count / (time.perf_counter() - started)
 
 
-def engine_of(settings: ScanSettings) -> Engine:
-    """The detector's engine, as a scan opens it."""
+def detector_of(settings: ScanSettings) -> Detector:
+    """The detector, as a scan opens it."""
     spec = settings.cascade.detector
     model = spec.files[settings.precision].load(settings.precision, settings.imgsz)
-    return open_engine(
+    engine = open_engine(
         settings.backend,
         model,
         spec.normalisation,
         threads=settings.threads,
         arithmetic=settings.arithmetic,
     )
+    return Detector(engine, spec, settings.floor)
 
 
 class InferenceOnly:
-    """I: the detector's engine on pictures of the clip in memory, all cores, nothing else."""
+    """I: the detector on pictures of the clip in memory, all cores, nothing else."""
 
     def __init__(self, clip: Path, settings: ScanSettings, n_frames: int) -> None:
-        self._engine = engine_of(settings)
-        views = list(islice(letterboxed(clip, settings.imgsz), min(n_frames, 32)))
-        repeats = -(-n_frames // len(views))
-        self._views = [np.concatenate(views)] * repeats
-        self._engine.infer(self._views[0][:4])
+        self._detector = detector_of(settings)
+        seen = list(islice(letterboxed(clip, settings.imgsz), min(n_frames, 32)))
+        self._images = np.concatenate([image for image, _ in seen])
+        self._views = [view for _, view in seen]
+        self._repeats = -(-n_frames // len(seen))
+        self._detector.look(self._images[:4], self._views[:4])
 
     def __call__(self) -> float:
         started = time.perf_counter()
-        for views in self._views:
-            self._engine.infer(views)
-        return sum(map(len, self._views)) / (time.perf_counter() - started)
+        for _ in range(self._repeats):
+            self._detector.look(self._images, self._views)
+        return self._repeats * len(self._views) / (time.perf_counter() - started)
 
 
 class OneAtATime:
@@ -110,24 +114,25 @@ class OneAtATime:
 
     def __init__(self, clip: Path, settings: ScanSettings, n_frames: int) -> None:
         self._clip, self._imgsz, self._n = clip, settings.imgsz, n_frames
-        self._engine = engine_of(settings)
+        self._detector = detector_of(settings)
 
     def __call__(self) -> float:
         count, started = 0, time.perf_counter()
-        for view in islice(letterboxed(self._clip, self._imgsz), self._n):
-            self._engine.infer(view)
+        for image, view in islice(letterboxed(self._clip, self._imgsz), self._n):
+            self._detector.look(image, [view])
             count += 1
         return count / (time.perf_counter() - started)
 
 
-def letterboxed(clip: Path, imgsz: int) -> Iterator[ImageArray]:
-    """The detector's view of each frame, uint8 (1, imgsz, imgsz, 3)."""
+def letterboxed(clip: Path, imgsz: int) -> Iterator[tuple[ImageArray, View]]:
+    """What the detector is given of each frame, uint8 (1, imgsz, imgsz, 3), and its view."""
     packer = Packer(imgsz)
     for picture in pictures(clip):
         layout = packer.layout(picture)
         slot = bytearray(packer.views_bytes + layout.size_bytes)
         packer.pack(picture, layout, memoryview(slot))
-        yield np.frombuffer(slot, np.uint8, packer.views_bytes).reshape(1, imgsz, imgsz, 3)
+        (view,) = WHOLE.views(layout.width, layout.height, imgsz)
+        yield np.frombuffer(slot, np.uint8, packer.views_bytes).reshape(1, imgsz, imgsz, 3), view
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from forensics.bench.modes import modes_table
 from forensics.bench.run import ALONE, ALONE_FP32, DECODE, FLOOR, GATED, INFERENCE, PEER
 
 INTRO = """- D: bare PyAV decoding of the clip with one thread, frames thrown away.
-- I: the detector's engine on pictures in memory, all cores, nothing else running.
+- I: the detector on pictures of the clip in memory, all cores, nothing else running.
 - Bound: 1/(1/D + 1/I), what decoding and inference cost when nothing overlaps and all else is free.
 - Every round measures each line once, one after the other; figures are medians over the rounds,
   ratios medians of the ratios within each round. Absolute figures belong to the machine named.
@@ -22,8 +22,9 @@ INTRO = """- D: bare PyAV decoding of the clip with one thread, frames thrown aw
   opening the networks, which is given beside it.
 - `ultralytics predict`: weights, input size and clip as in our FP32 scan, in a process of its own,
   without its start-up and first frames. Its `openvino` computes in bfloat16 where the CPU has it;
-  `openvino-fp32` is made to compute in single precision. `pytorch` runs a network of the same
-  architecture with other weights, which cost the same.
+  `openvino-fp32` is made to compute in single precision. Both are given the picture's shape, as our
+  scan gives it; `openvino-square-fp32` computes all of 640 x 640, as a file exported by default
+  does. `pytorch` runs a network of the same architecture with other weights, which cost the same.
 - One image at a time: decode, letterbox, run, next; our engine and files, no overlap."""
 
 

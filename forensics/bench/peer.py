@@ -4,7 +4,9 @@ It loads the network once, says "ready", and answers each line N on its input wi
 the first N frames of the clip.
 
 ENGINE: pytorch; onnx; openvino, which computes in bfloat16 where the CPU has it, without saying so;
-or openvino-fp32, made to compute in single precision as our FP32 scans do. The weights are those
+or openvino-fp32, made to compute in single precision as our FP32 scans do. These take the picture's
+shape (rect, as ultralytics does by default); openvino-square-fp32 is a file as exported by default,
+for 640 x 640 alone. The weights are those
 of the bundled detector's FP32 file; for PyTorch, where weights of ours cannot be had in its own
 form, a network of the same architecture (YOLO11n) with one class, which costs the same.
 """
@@ -23,7 +25,7 @@ from typing import Any
 from forensics.cascade.definition import load_cascade
 
 WARM_UP = 5
-ENGINES = ("openvino-fp32", "openvino", "onnx", "pytorch")
+ENGINES = ("openvino-fp32", "openvino-square-fp32", "openvino", "onnx", "pytorch")
 
 
 def main() -> None:
@@ -42,7 +44,7 @@ def main() -> None:
 def _rate(model: Any, clip: str, n_frames: int) -> float:
     count, started = 0, 0.0
     results = model.predict(
-        clip, stream=True, imgsz=640, rect=False, conf=0.05, device="cpu", verbose=False
+        clip, stream=True, imgsz=640, conf=0.05, device="cpu", verbose=False
     )
     for number, _ in enumerate(results):
         if number == WARM_UP:
@@ -72,13 +74,18 @@ def _file_for(engine: str, folder: Path) -> Path:
         return Path(shutil.copy(source, folder / "detector.onnx"))
     import openvino as ov
 
-    if engine == "openvino-fp32":
+    if engine.endswith("fp32"):
         _force_fp32(ov)
+    square = "square" in engine
     target = folder / "detector_openvino_model"
-    ov.save_model(ov.convert_model(source), target / "detector.xml", compress_to_fp16=False)
+    network = ov.convert_model(source)
+    if square:
+        network.reshape([1, 3, 640, 640])
+    ov.save_model(network, target / "detector.xml", compress_to_fp16=False)
     names = "names:\n  0: gun\n"
     (target / "metadata.yaml").write_text(
-        f"task: detect\nstride: 32\nbatch: 1\nimgsz: [640, 640]\nargs: {{dynamic: false}}\n{names}"
+        "task: detect\nstride: 32\nbatch: 1\nimgsz: [640, 640]\n"
+        f"args: {{dynamic: {str(not square).lower()}}}\n{names}"
     )
     return target
 

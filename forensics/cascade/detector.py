@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from forensics.backends import Engine
+from forensics.backends import Engine, is_resizable
 from forensics.boxes import nms
 from forensics.cascade.definition import DetectorSpec
 from forensics.errors import BackendError, CascadeError
@@ -39,8 +39,31 @@ class Detector:
             raise BackendError("the detector gave values that are not numbers; use another model")
         return raw
 
-    def boxes(self, raw: FloatArray, frames: Sequence[Sequence[View]]) -> list[Detections]:
-        """Raw output of the views of `frames`, in their order -> detections of each frame.
+    def look(self, images: ImageArray, views: Sequence[View]) -> list[FloatArray]:
+        """As `infer`, of the band of each input that holds picture: float32 (5 or more, anchors).
+
+        The grey above and below a wide picture would be two fifths of the work. Boxes are in the
+        pixels of the whole input, as `infer` gives them; scores differ from its in the hundredths,
+        since near the edge of the picture the network sees less grey. An engine with one shape
+        takes the whole.
+        """
+        whole = (0, 0, *images.shape[2:0:-1])
+        part = is_resizable(self.engine)
+        bands = [view.letterbox.band if part else whole for view in views]
+        found: dict[int, FloatArray] = {}
+        for band in sorted(set(bands)):
+            left, top, right, bottom = band
+            mine = [n for n, other in enumerate(bands) if other == band]
+            chosen = images if len(mine) == len(bands) else images[mine]
+            raw = self.infer(chosen[:, top:bottom, left:right])
+            raw[:, :2] += np.array([[left], [top]], np.float32)
+            found |= dict(zip(mine, raw, strict=True))
+        return [found[n] for n in range(len(bands))]
+
+    def boxes(
+        self, raw: Sequence[FloatArray], frames: Sequence[Sequence[View]]
+    ) -> list[Detections]:
+        """Raw outputs of the views of `frames`, in their order -> detections of each frame.
 
         Boxes are in source pixels, best first.
         """

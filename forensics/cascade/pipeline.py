@@ -17,10 +17,11 @@ from forensics.backends import parallel_calls
 from forensics.cascade.classifier import Classifier
 from forensics.cascade.crops import crops_of
 from forensics.cascade.detector import Detector
-from forensics.tiling import WHOLE, Tiling
+from forensics.tiling import WHOLE, Tiling, View
 from forensics.types import Detections, FloatArray, Frame
 
 Token = TypeVar("Token")
+Raw = list[FloatArray]  # the detector's output of each view
 # Batches in the detector's hands at a time: one more than it works on, so that it never waits.
 DEPTH = 2
 NO_CLASSES: FloatArray = np.empty((0, 0), np.float32)
@@ -76,7 +77,7 @@ class Pipeline:
         """
         workers = min(DEPTH, parallel_calls(self._detector.engine))
         with ThreadPoolExecutor(workers, thread_name_prefix="detector") as pool:
-            waiting: deque[tuple[Token, Sequence[Frame], Future[FloatArray]]] = deque()
+            waiting: deque[tuple[Token, Sequence[Frame], Future[Raw]]] = deque()
             for token, frames in items:
                 waiting.append((token, frames, pool.submit(self._detect, frames)))
                 if len(waiting) > DEPTH:
@@ -85,21 +86,24 @@ class Pipeline:
                 yield self._next(waiting)
 
     def _next(
-        self, waiting: deque[tuple[Token, Sequence[Frame], Future[FloatArray]]]
+        self, waiting: deque[tuple[Token, Sequence[Frame], Future[Raw]]]
     ) -> tuple[Token, list[FrameResult]]:
         token, frames, raw = waiting.popleft()
         return token, self._finish(frames, raw.result())
 
-    def _detect(self, frames: Sequence[Frame]) -> FloatArray:
-        if not frames:
-            return np.empty((0, 5, 0), np.float32)
-        return self._detector.infer(np.concatenate([frame.views for frame in frames]))
-
-    def _finish(self, frames: Sequence[Frame], raw: FloatArray) -> list[FrameResult]:
+    def _detect(self, frames: Sequence[Frame]) -> Raw:
         if not frames:
             return []
-        views = [self._tiling.views(f.width, f.height, self._imgsz) for f in frames]
-        found = self._detector.boxes(raw, views)
+        views = [view for of_frame in self._views(frames) for view in of_frame]
+        return self._detector.look(np.concatenate([frame.views for frame in frames]), views)
+
+    def _views(self, frames: Sequence[Frame]) -> list[tuple[View, ...]]:
+        return [self._tiling.views(f.width, f.height, self._imgsz) for f in frames]
+
+    def _finish(self, frames: Sequence[Frame], raw: Raw) -> list[FrameResult]:
+        if not frames:
+            return []
+        found = self._detector.boxes(raw, self._views(frames))
         if self._classifier is None:
             return [unclassified(f, d) for f, d in zip(frames, found, strict=True)]
         return self._classify(frames, found, self._classifier)

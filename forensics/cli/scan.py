@@ -14,13 +14,14 @@ from typing import Any
 import click
 
 from forensics.backends import BACKENDS
+from forensics.boxes import STRIDE
 from forensics.cli.main import exit_with
 from forensics.cli.output import ScanProgress, show_building, stdout
 from forensics.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from forensics.footage.find import common_base, display_name, find_inputs, passed_over
 from forensics.footage.protocol import Sampling, StaticRule
 from forensics.scan.local import ScanResult, scan
-from forensics.scan.settings import STRIDE, ScanSettings, default_batch, default_settings
+from forensics.scan.settings import ScanSettings, default_batch, default_settings
 from forensics.tiling import MAX_OVERLAP, WHOLE, Tiling
 from forensics.types import InputFile
 

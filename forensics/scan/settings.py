@@ -20,6 +20,7 @@ from forensics.backends import (
     resolve_backend,
     resolve_precision,
 )
+from forensics.boxes import STRIDE
 from forensics.cascade.classifier import Classifier
 from forensics.cascade.definition import (
     CascadeDefinition,
@@ -41,7 +42,6 @@ from forensics.types import ImageArray
 
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "pyarrow")
 DEFAULT_SEGMENT_S = 60.0
-STRIDE = 32  # a detector halves its input five times
 
 
 def default_batch(threads: int | None = None) -> int:
@@ -257,7 +257,7 @@ def open_cascade(settings: ScanSettings) -> OpenCascade:
 
 
 def _nothing(imgsz: int) -> ImageArray:
-    return np.zeros((1, imgsz, imgsz, 3), np.uint8)
+    return np.zeros((0, imgsz, imgsz, 3), np.uint8)
 
 
 def _model(stage: str, path: Any, sha256: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def crops(
     count = 0
     for frame in _frames(paths, spec.imgsz, limit):
         seen = WHOLE.views(frame.width, frame.height, spec.imgsz)
-        found = network.boxes(network.infer(frame.views), [seen])[0]
+        found = network.boxes(network.look(frame.views, seen), [seen])[0]
         cut.append(cut_crops(frame.rgb(), found.xyxy[:CROPS_PER_FRAME], second))
         count += len(cut[-1])
     if not count:

@@ -13,6 +13,7 @@ from forensics.backends import (
     Engine,
     Model,
     available_backends,
+    is_resizable,
     open_engine,
     parallel_calls,
     resolve_arithmetic,
@@ -120,6 +121,35 @@ def test_agrees_with_the_reference(engine: Engine, images: Any, stage: str) -> N
     np.testing.assert_allclose(
         engine.infer(images), reference.infer(images), atol=TOLERANCE[stage], rtol=1e-3
     )
+
+
+def test_other_shapes(backend: str) -> None:
+    """A resizable detector takes bands, like the reference, whatever else is in the batch."""
+    engine = open_engine(backend, load("detector"), SPECS["detector"].normalisation)
+    if not is_resizable(engine):
+        pytest.skip(f"{backend}: its engines have one shape")
+    reference = open_engine("onnxruntime", load("detector"), SPECS["detector"].normalisation)
+    random = np.random.default_rng(4)
+    for shape in ((3, 96, 160, 3), (2, 160, 64, 3), (0, 96, 160, 3)):
+        band = random.integers(0, 256, shape, dtype=np.uint8)
+        found = engine.infer(band)
+        cells = sum(shape[1] // step * (shape[2] // step) for step in (8, 16, 32))
+        assert found.shape == (len(band), 5, cells)
+        np.testing.assert_allclose(
+            found, reference.infer(band), atol=TOLERANCE["detector"], rtol=1e-3
+        )
+        for number in range(len(band)):
+            np.testing.assert_array_equal(engine.infer(band[[number]])[0], found[number])
+    with pytest.raises(BackendError, match="multiples of 32"):
+        engine.infer(np.zeros((1, 100, 160, 3), np.uint8))
+
+
+def test_classifier_has_one_shape(backend: str) -> None:
+    spec = SPECS["classifier"]
+    engine = open_engine(backend, load("classifier"), spec.normalisation)
+    assert not is_resizable(engine)
+    with pytest.raises(BackendError, match="uint8"):
+        engine.infer(np.zeros((1, 192, 224, 3), np.uint8))
 
 
 def test_reads_red_green_blue(engine: Engine, images: Any, stage: str) -> None:

@@ -96,6 +96,38 @@ def test_the_same_boxes_come_out(decoded: Any, detector: Detector, device: str) 
         assert abs(found.score[nearest] - score) <= SCORE_TOLERANCE
 
 
+def test_what_the_picture_covers_is_enough(decoded: Any, detector: Detector) -> None:
+    """The band without the grey above and below gives what the whole input gives, nearly."""
+    picture, _, expected = decoded
+    height, width = picture.size
+    (view,) = WHOLE.views(width, height, 640)
+    assert view.letterbox.band != (0, 0, 640, 640)
+    (whole,) = detector.boxes(detector.infer(expected[None]), [[view]])
+    (band,) = detector.boxes(detector.look(expected[None], [view]), [[view]])
+    sure = whole.score >= 0.25
+    assert sure.any()
+    apart = []
+    for xyxy, score in zip(whole.xyxy[sure], whole.score[sure], strict=True):
+        nearest = np.abs(band.xyxy - xyxy).max(axis=1).argmin()
+        assert np.abs(band.xyxy[nearest] - xyxy).max() * view.letterbox.gain <= 3
+        apart.append(abs(band.score[nearest] - score))
+    assert 0 < np.max(apart) <= 0.1  # not the same network input, so not the same scores
+
+
+def test_a_look_does_not_depend_on_what_else_is_looked_at(decoded: Any, detector: Detector) -> None:
+    picture, _, expected = decoded
+    height, width = picture.size
+    (wide,) = WHOLE.views(width, height, 640)
+    (tall,) = WHOLE.views(height, width, 640)
+    (square,) = WHOLE.views(640, 640, 640)
+    views = [wide, tall, square, wide]
+    images = np.stack([expected, expected[:, ::-1], expected, expected[::-1]])
+    together = detector.look(images, views)
+    for image, view, raw in zip(images, views, together, strict=True):
+        np.testing.assert_array_equal(detector.look(image[None], [view])[0], raw)
+    np.testing.assert_array_equal(together[2], detector.infer(expected[None])[0])
+
+
 @pytest.mark.parametrize("n", [0, 1, 300])
 def test_boxes_of_one_output_are_those_of_the_cpu(detector: Detector, device: str, n: int) -> None:
     random = np.random.default_rng(n)
