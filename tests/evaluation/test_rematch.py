@@ -71,7 +71,7 @@ def literal(prepared, cascade):
 def level(events) -> float:
     """Lower level of the expanded percentiles, by scipy's distributions."""
     count = events.sum() ** 2 / (events**2).sum()
-    return stats.norm.sf(stats.t.ppf(0.975, count - 1) * np.sqrt(count / (count - 1)))
+    return max(0.001, stats.norm.sf(stats.t.ppf(0.975, count - 1) * np.sqrt(count / (count - 1))))
 
 
 @pytest.mark.parametrize("seed", range(4))
