@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from forensics.evaluation.goals import PER_CAMERA_DAY, RECALL, Goal, Terms
-from forensics.evaluation.paired import compare_rates
+from forensics.evaluation.paired import Paired, compare_rates
 from forensics.evaluation.rates import Interval, proportion_interval, rate_interval
 from forensics.evaluation.surface import Surfaces
 from forensics.evaluation.walk import pick
@@ -32,7 +32,7 @@ CAMERAS = (8, 30, 60)
 RISK, PATHS, STEPS = 0.05, 5, 100
 LEAST_COVERED, SLACK = 0.90, 0.04
 VIDEOS = 10
-REPLICATES = 1000
+REPLICATES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +63,70 @@ def rate(world: World, n: int, rng: Any) -> tuple[Interval, float]:
     return rate_interval(rng.poisson(level * exposed).astype(float), exposed), world.mean
 
 
-def ratio(world: World, n: int, rng: Any) -> tuple[Interval, float]:
-    """False alarms of one arm over another's on the same cameras, a third on average."""
+def _arms(world: World, n: int, rng: Any, kept: tuple[float, float]) -> Paired:
+    """Two arms on the same cameras: the second keeps a beta-distributed share of the first's."""
     exposed = exposures(rng, n)
     level = world.mean * world.effects(rng, n) * exposed
-    kept = rng.beta(1.5, 3, n)
+    share = rng.beta(*kept, n)
     a = rng.poisson(level)
-    b = rng.binomial(a, kept)
-    found = compare_rates(
-        a.astype(float), b.astype(float), exposed,
+    return _paired(a, rng.binomial(a, share), exposed, rng)
+
+
+def _paired(a: Any, b: Any, exposed: Any, rng: Any) -> Paired:
+    return compare_rates(
+        a.astype(float), b.astype(float), exposed.astype(float),
         confidence=0.95, replicates=REPLICATES, seed=int(rng.integers(1 << 31)),
     )  # fmt: skip
-    return found.ratio, 1 / 3
+
+
+def ratio(world: World, n: int, rng: Any) -> tuple[Interval, float]:
+    """False alarms of one arm over another's on the same cameras, a third on average."""
+    return _arms(world, n, rng, (1.5, 3)).ratio, 1 / 3
+
+
+def small_ratio(world: World, n: int, rng: Any) -> tuple[Interval, float]:
+    """The same, a tenth on average; what is kept differs much between cameras."""
+    return _arms(world, n, rng, (0.5, 4.5)).ratio, 0.1
+
+
+def difference(world: World, n: int, rng: Any) -> tuple[Interval, float]:
+    """False alarms of one arm less another's on the same cameras, which keeps a third."""
+    return _arms(world, n, rng, (1.5, 3)).difference, -2 / 3 * world.mean
+
+
+def unlike(world: World, n: int, rng: Any) -> tuple[Interval, float]:
+    """False alarms of one run less another's with half as many again, by cameras' own effects."""
+    exposed = exposures(rng, n)
+    level = world.mean * world.effects(rng, n) * exposed
+    own = World(0.5, 1).effects(rng, n)
+    found = _paired(rng.poisson(level), rng.poisson(1.5 * own * level), exposed, rng)
+    return found.difference, 0.5 * world.mean
 
 
 def recall(world: World, n: int, rng: Any) -> tuple[Interval, float]:
     """Share of incidents found; cameras differ in how hard theirs are, 0.75 on average."""
     totals = rng.poisson(world.mean, n).astype(float)
     hits = rng.binomial(totals.astype(int), rng.beta(3, 1, n)).astype(float)
-    seed = int(rng.integers(1 << 31))
-    return proportion_interval(hits, totals, 0.95, REPLICATES, seed), 0.75
+    return _share(hits, totals, rng), 0.75
+
+
+def _share(hits: Any, totals: Any, rng: Any) -> Interval:
+    return proportion_interval(hits, totals, 0.95, REPLICATES, int(rng.integers(1 << 31)))
+
+
+def recall_difference(world: World, n: int, rng: Any) -> tuple[Interval, float]:
+    """Recall of one arm less another's, which loses a fifth of what is found."""
+    totals = rng.poisson(world.mean, n)
+    a = rng.binomial(totals, rng.beta(3, 1, n))
+    b = rng.binomial(a, rng.beta(4, 1, n))
+    return _paired(a, b, totals, rng).difference, -0.75 / 5
+
+
+def precision(world: World, n: int, rng: Any) -> tuple[Interval, float]:
+    """Share of alarms that are true: as many true as false, each with effects of its own."""
+    exposed = world.mean * exposures(rng, n)
+    true, false = (rng.poisson(exposed * world.effects(rng, n)).astype(float) for _ in range(2))
+    return _share(true, true + false, rng), 0.5
 
 
 Figure = Callable[[World, int, Any], tuple[Interval, float]]
@@ -92,6 +136,14 @@ INTERVALS: dict[str, tuple[Figure, World]] = {
     "rate, 5 a camera, cameras alike": (rate, World(0, 5)),
     "ratio of two arms, 50 a camera": (ratio, World(1, 50)),
     "recall, 5 incidents a camera": (recall, World(1, 5)),
+    "recall, 2 incidents a camera": (recall, World(1, 2)),
+    "ratio of two arms, 5 a camera": (ratio, World(1, 5)),
+    "ratio of a tenth, 50 a camera": (small_ratio, World(1, 50)),
+    "difference of two arms, 50 a camera": (difference, World(1, 50)),
+    "difference of two arms, 5 a camera": (difference, World(1, 5)),
+    "difference of unlike runs, 50 a camera": (unlike, World(1, 50)),
+    "difference in recall, 5 incidents": (recall_difference, World(1, 5)),
+    "precision, 5 true and false a camera": (precision, World(1, 5)),
 }
 
 
@@ -265,8 +317,12 @@ A promise is broken where the chosen thresholds do worse than promised on camera
 which none could be promised are not broken. The choice is that of `forensics threshold`: 5 paths
 of 100 classifier thresholds.
 
-Intervals of rates hold what they say to within a few points, with as few as 8 cameras. Bootstrap
-intervals (ratios of arms, recall over cameras) hold less with 8 cameras: too narrow there.
+Intervals of rates and bootstrap intervals (shares, ratios and differences of arms, all of them
+expanded percentiles at the effective number of cameras: `forensics/evaluation/resampled.py`) hold
+the truth in nine runs of ten or more, with as few as 8 cameras. What remains is one-sided: with a
+few unequal cameras a difference or a small ratio is more often seen too small than too large, and
+its interval with it. One case here falls a little short with 8 cameras: two runs whose false alarms
+differ by effects of cameras of their own, so that those of one have a CV of 1.2.
 """
 
 

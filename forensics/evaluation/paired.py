@@ -2,8 +2,8 @@
 
 Both are judged on the same footage, so that what a camera adds to one it tends to add to the
 other: resampling cameras with both sides together keeps that, and gives far narrower intervals
-than comparing two separate ones. Sources: Efron 1987 (BCa); McNemar 1947, exact; the sign-flip
-permutation test of paired differences.
+than comparing two separate ones. Sources: McNemar 1947, exact; the sign-flip permutation test of
+paired differences; the bootstrap's levels: see `resampled`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from scipy import stats
 
 from forensics.evaluation.log import Floats
-from forensics.evaluation.rates import FEW_CAMERAS, Interval, bca_levels, tail_levels, undefined
+from forensics.evaluation.rates import FEW_CAMERAS, Interval, undefined
+from forensics.evaluation.resampled import KIND, counted, effective_cameras, expanded_levels
 
 MAX_EXACT_CAMERAS = 16
 
@@ -48,15 +49,17 @@ def compare_rates(
         nothing = undefined("undefined: nothing was exposed")
         return Paired(nothing, nothing, None, "none")
     draws = np.random.default_rng(seed).integers(0, len(a), (replicates, len(a)))
+    effective = float(effective_cameras(a + b))
+    levels = expanded_levels(confidence, effective)
     words = (
-        f"paired camera bootstrap (BCa) over {len(a)} cameras, {100 * confidence:g} %, "
+        f"paired camera bootstrap ({KIND}) {counted(len(a), effective)}, {100 * confidence:g} %, "
         f"{replicates} replicates, seed {seed}"
     )
     words += f"; under {FEW_CAMERAS} cameras: too narrow" if len(a) < FEW_CAMERAS else ""
     whole = float(exposure.sum())
-    difference = _bootstrap(b - a, exposure, draws, confidence, words, float((b - a).sum()) / whole)
+    difference = _bootstrap(b - a, exposure, draws, levels, words, float((b - a).sum()) / whole)
     if a.sum() > 0:
-        ratio = _bootstrap(b, a, draws, confidence, words, float(b.sum() / a.sum()))
+        ratio = _bootstrap(b, a, draws, levels, words, float(b.sum() / a.sum()))
     else:
         ratio = undefined("undefined: the first side has none")
     p_value, test = sign_flip(b - a, seed=seed, replicates=replicates)
@@ -64,7 +67,7 @@ def compare_rates(
 
 
 def _bootstrap(
-    top: Floats, bottom: Floats, draws: Any, confidence: float, words: str, value: float
+    top: Floats, bottom: Floats, draws: Any, levels: Floats, words: str, value: float
 ) -> Interval:
     if len(top) < 2:
         return Interval(value, None, None, "no interval: one camera")
@@ -72,10 +75,7 @@ def _bootstrap(
     sample = over[under > 0] / under[under > 0]
     if np.ptp(sample) == 0:
         return Interval(value, value, value, f"{words}; all replicates are equal")
-    corrected = bca_levels(sample, top, bottom, confidence)
-    levels = tail_levels(confidence) if corrected is None else corrected
     low, high = np.quantile(sample, levels)
-    words = words.replace("BCa", "percentile") if corrected is None else words
     return Interval(value, float(min(low, value)), float(max(high, value)), words)
 
 

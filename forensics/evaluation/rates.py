@@ -2,8 +2,8 @@
 
 Rates are events per unit of exposure. Frames of one camera are not independent, so whatever
 varies between cameras is judged between cameras. Sources: Garwood 1936 (exact Poisson); Wilson
-1927; Clopper and Pearson 1934; Efron 1987 (BCa bootstrap); Hanley and Lippman-Hand 1983 (rule of
-three); the camera log-t is the ratio estimator's linearised variance on the log scale.
+1927; Clopper and Pearson 1934; Hanley and Lippman-Hand 1983 (rule of three); the camera log-t is
+the ratio estimator's linearised variance on the log scale; the bootstrap's levels: `resampled`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special, stats
 
-Floats = NDArray[np.float64]
+from forensics.evaluation.resampled import (
+    KIND,
+    Floats,
+    counted,
+    effective_cameras,
+    expanded_levels,
+)
+
 FEW_CAMERAS = 8
 
 
@@ -194,52 +200,21 @@ def proportion_interval(
 def camera_bootstrap(
     hits: Floats, totals: Floats, confidence: float, replicates: int, seed: int
 ) -> Interval:
-    """Bias-corrected and accelerated bootstrap of sum(hits) / sum(totals), resampling cameras.
+    """Expanded percentile bootstrap of sum(hits) / sum(totals), resampling cameras.
 
-    Percentile where BCa is not defined. Replicates in which nothing was exposed are redrawn by
-    leaving them out, and counted in the method.
+    Replicates in which nothing was exposed are left out.
     """
     n, value = len(hits), float(hits.sum() / totals.sum())
     draws = np.random.default_rng(seed).integers(0, n, (replicates, n))
     over, under = hits[draws].sum(axis=1), totals[draws].sum(axis=1)
-    sample = np.sort(over[under > 0] / under[under > 0])
-    corrected = bca_levels(sample, hits, totals, confidence)
-    levels = tail_levels(confidence) if corrected is None else corrected
-    low, high = np.quantile(sample, levels)
-    kind = "percentile" if corrected is None else "BCa"
+    effective = float(effective_cameras(totals))
+    levels = expanded_levels(confidence, effective)
+    low, high = np.quantile(over[under > 0] / under[under > 0], levels)
     few = f"; under {FEW_CAMERAS} cameras: too narrow" if n < FEW_CAMERAS else ""
     return Interval(
         value,
         float(min(low, value)),
         float(max(high, value)),
-        f"camera bootstrap ({kind}) over {n} cameras, {100 * confidence:g} %, "
+        f"camera bootstrap ({KIND}) {counted(n, effective)}, {100 * confidence:g} %, "
         f"{replicates} replicates, seed {seed}{few}",
     )
-
-
-def bca_levels(sample: Floats, top: Floats, bottom: Floats, confidence: float) -> Floats | None:
-    """Quantile levels of the BCa bootstrap (Efron 1987) of sum(top) / sum(bottom).
-
-    `sample` are the replicates; None where the correction is not defined.
-    """
-    value = top.sum() / bottom.sum()
-    below = (np.mean(sample < value) + np.mean(sample <= value)) / 2
-    rest = bottom.sum() - bottom
-    if not 0 < below < 1 or np.any(rest <= 0):
-        return None
-    left_out = (top.sum() - top) / rest
-    spread = left_out.mean() - left_out
-    scale = float((spread**2).sum())
-    if scale <= 0:
-        return None
-    bend = float((spread**3).sum()) / (6 * scale**1.5)
-    shift = stats.norm.ppf(below)
-    lean = shift + stats.norm.ppf(tail_levels(confidence))
-    if np.any(bend * lean >= 1):
-        return None
-    return np.asarray(stats.norm.cdf(shift + lean / (1 - bend * lean)), np.float64)
-
-
-def tail_levels(confidence: float) -> Floats:
-    """Lower and upper quantile of a two-sided interval."""
-    return np.array([(1 - confidence) / 2, (1 + confidence) / 2])

@@ -3,7 +3,8 @@
 One side keeps its operating point; the other moves its detector threshold until it has as much
 recall, or as few false alarms. As the match is found on the very footage that is judged, each
 replicate of the cameras finds its own. Only the scores at which something true is found can matter
-to either match, so that only they are tried.
+to either match, so that only they are tried. The levels of the percentiles: see `resampled`; the
+events of a camera are those of both sides at the match that was observed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from forensics.evaluation.levels import ArmCounts
 from forensics.evaluation.log import Floats, Ints, Scores
 from forensics.evaluation.match import survivors
 from forensics.evaluation.prepare import Prepared
-from forensics.evaluation.rates import FEW_CAMERAS, Interval, tail_levels
+from forensics.evaluation.rates import FEW_CAMERAS, Interval
+from forensics.evaluation.resampled import KIND, counted, effective_cameras, expanded_levels
 from forensics.evaluation.result import per_camera
 
 MOST_THRESHOLDS = 4096
@@ -56,7 +58,8 @@ def ratio_at_recall(moved: Moved, kept: Sums, incidents: bool) -> Interval:
     # Thresholds ascend: the last that still reaches the recall is the strictest.
     fits = rows.fits_recall
     fine = (fits >= 0) & (rows.hits > 0) & (rows.false + rows.false_at_recall > 0)
-    return _limits(rows.false[fine], rows.false_at_recall[fine], rows, moved)
+    top, bottom = rows.false[fine], rows.false_at_recall[fine]
+    return _limits(top, bottom, rows.alarms, moved)
 
 
 def difference_at_false_alarms(moved: Moved, kept: Sums, incidents: bool) -> Interval:
@@ -66,23 +69,26 @@ def difference_at_false_alarms(moved: Moved, kept: Sums, incidents: bool) -> Int
         return rows
     fine = rows.total > 0
     difference = rows.hits - rows.hits_within
-    return _limits(difference[fine], rows.total[fine], rows, moved)
+    return _limits(difference[fine], rows.total[fine], rows.found, moved)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Replicates:
     """Sums of each replicate, (replicates,): the kept side's, and the moved side's where matched.
 
-    `fits_recall` is the place of the threshold that reaches the kept recall, -1 for none.
+    `fits_recall` is the place of the threshold that reaches the kept recall, -1 for none. `alarms`
+    and `found` are what both sides have by camera where matched on the footage itself, (cameras,):
+    false alarm frames at equal recall, hits at equal false alarms.
     """
 
-    cameras: int
     hits: Floats
     false: Floats
     total: Floats
     fits_recall: Ints
     false_at_recall: Floats
     hits_within: Floats
+    alarms: Floats
+    found: Floats
 
 
 def _replicates(moved: Moved, kept: Sums, incidents: bool) -> _Replicates | Interval:
@@ -94,24 +100,39 @@ def _replicates(moved: Moved, kept: Sums, incidents: bool) -> _Replicates | Inte
         return Interval(None, None, None, "no interval: one camera")
     draws = np.random.default_rng(rules.seed).multinomial(n, np.full(n, 1 / n), rules.replicates)
     weights = draws.astype(np.float64)
-    hits, false = weights @ kept.hits[used], weights @ kept.false[used]
+    swept = Sums(swept.hits[used], swept.false[used])
+    kept = Sums(kept.hits[used], kept.false[used])
     fits_recall = np.empty(len(weights), np.int64)
     false_at_recall, hits_within = np.empty(len(weights)), np.empty(len(weights))
     for start in range(0, len(weights), CHUNK):
         part = slice(start, start + CHUNK)
-        moved_hits, moved_false = (
-            weights[part] @ swept.hits[used],
-            weights[part] @ swept.false[used],
-        )
-        row = np.arange(len(moved_hits))
-        # Both fall along the thresholds, so that counting finds the place.
-        place = (moved_hits >= hits[part, None]).sum(axis=1) - 1
-        fits_recall[part], false_at_recall[part] = place, moved_false[row, place]
-        within = (moved_false > false[part, None]).sum(axis=1)
+        fits, within, moved_hits, moved_false = _places(weights[part], swept, kept)
+        row = np.arange(len(fits))
+        fits_recall[part], false_at_recall[part] = fits, moved_false[row, fits]
         hits_within[part] = moved_hits[row, within]
+    fits, within, _, _ = _places(np.ones((1, n)), swept, kept)
     return _Replicates(
-        n, hits, false, weights @ total[used], fits_recall, false_at_recall, hits_within
+        hits=weights @ kept.hits,
+        false=weights @ kept.false,
+        total=weights @ total[used],
+        fits_recall=fits_recall,
+        false_at_recall=false_at_recall,
+        hits_within=hits_within,
+        alarms=kept.false + swept.false[:, fits[0]],
+        found=kept.hits + swept.hits[:, within[0]],
     )
+
+
+def _places(weights: Floats, swept: Sums, kept: Sums) -> tuple[Ints, Ints, Floats, Floats]:
+    """Threshold with the kept recall, -1 for none, and the one with no more false alarms: (rows,).
+
+    Rows are of `weights` (rows, cameras); last the moved side's sums, (rows, thresholds).
+    """
+    moved_hits, moved_false = weights @ swept.hits, weights @ swept.false
+    # Both fall along the thresholds, so that counting finds the place.
+    fits = (moved_hits >= (weights @ kept.hits)[:, None]).sum(axis=1) - 1
+    within = (moved_false > (weights @ kept.false)[:, None]).sum(axis=1)
+    return fits, within, moved_hits, moved_false
 
 
 def _swept(moved: Moved, incidents: bool) -> tuple[Sums, Floats]:
@@ -149,20 +170,25 @@ def _at_least(prepared: Prepared, scores: Scores, media: Ints, thresholds: Score
     return found
 
 
-def _limits(top: Floats, bottom: Floats, rows: _Replicates, moved: Moved) -> Interval:
-    """Percentile limits of top / bottom over replicates; one beyond all numbers is None."""
-    rules = moved.prepared.rules
+def _limits(top: Floats, bottom: Floats, events: Floats, moved: Moved) -> Interval:
+    """Limits of top / bottom over replicates; one beyond all numbers is None.
+
+    `events` (cameras,) are those that decide how much a camera sways the figure.
+    """
+    rules, n = moved.prepared.rules, len(events)
+    effective = float(effective_cameras(events))
     words = (
-        f"paired camera bootstrap (percentile) over {rows.cameras} cameras, "
+        f"paired camera bootstrap ({KIND}) {counted(n, effective)}, "
         f"{100 * rules.confidence:g} %, threshold chosen anew in each of {rules.replicates} "
         f"replicates, seed {rules.seed}; defined in {len(top)} of them"
     )
-    words += f"; under {FEW_CAMERAS} cameras: too narrow" if rows.cameras < FEW_CAMERAS else ""
+    words += f"; under {FEW_CAMERAS} cameras: too narrow" if n < FEW_CAMERAS else ""
     if not len(top):
         return Interval(None, None, None, words)
     sample = np.divide(top, bottom, out=np.full(len(top), np.inf), where=bottom > 0)
-    low, high = np.quantile(sample, tail_levels(rules.confidence), method="inverted_cdf").tolist()
+    levels = expanded_levels(rules.confidence, effective)
+    low, high = np.quantile(sample, levels, method="inverted_cdf").tolist()
     if not np.isfinite(high):
-        words += "; no upper limit: in many of them the other side has no false alarm"
+        words += "; no upper limit: in some of them the other side has no false alarm"
     limits = [limit if np.isfinite(limit) else None for limit in (low, high)]
     return Interval(None, limits[0], limits[1], words)

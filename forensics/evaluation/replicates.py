@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from forensics.evaluation.log import Floats
+from forensics.evaluation.resampled import effective_cameras, expanded_levels
 from forensics.evaluation.surface import Surfaces
 
 CHUNK = 256
@@ -15,7 +15,7 @@ CHUNK = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Band:
-    """A ratio with percentile limits at every point: float64 (nd, nc + 1), NaN undefined."""
+    """A ratio with its limits at every point: float64 (nd, nc + 1), NaN undefined."""
 
     value: Floats
     low: Floats
@@ -33,8 +33,8 @@ def ratio_band(
 ) -> Band:
     """Bootstrap sum(count) / sum(total) over the cameras of `surfaces(..., by_camera=True)`.
 
-    Every point of the surface uses the same draws, so that points can be compared. Percentile
-    limits: with few cameras they are too narrow, as the coverage study says.
+    Every point of the surface uses the same draws, so that points can be compared. The limits are
+    expanded percentiles, at levels of each point's own effective number of cameras: `resampled`.
     """
     counts = surfaces.counts[count].astype(np.float64)
     exposure = surfaces.totals[total]
@@ -43,27 +43,25 @@ def ratio_band(
     weights = rng.multinomial(n, np.full(n, 1 / n), replicates).astype(np.float64)
     below = weights @ exposure
     flat = counts.reshape(n, points)
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    levels = expanded_levels(confidence, effective_cameras(flat))
     limits = np.empty((2, points))
     for start in range(0, points, CHUNK):
         part = slice(start, min(start + CHUNK, points))
         above = weights @ flat[:, part]
         share = above[below > 0] / below[below > 0, None]
-        limits[:, part] = _quantiles(share, tails)
+        limits[:, part] = _quantiles(share, levels[:, part])
     whole = float(exposure.sum())
     value = counts.sum(axis=0) / whole if whole else np.full(counts.shape[1:], np.nan)
     return Band(value, limits[0].reshape(value.shape), limits[1].reshape(value.shape))
 
 
-def _quantiles(sample: Any, tails: list[float]) -> Any:
+def _quantiles(sample: Floats, levels: Floats) -> Floats:
+    """Quantiles of each column of `sample` (replicates, points) at its own `levels` (2, points)."""
     if not len(sample):
-        return np.full((2, sample.shape[1]), np.nan)
-    # Only the order statistics around the tails are needed: a partition is far below a sort.
-    places = [tail * (len(sample) - 1) for tail in tails]
-    wanted = sorted({int(f(place)) for place in places for f in (np.floor, np.ceil)})
-    ordered = np.partition(sample, wanted, axis=0)
-    rows = []
-    for place in places:
-        low, high = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
-        rows.append(low + (high - low) * (place - np.floor(place)))
-    return np.stack(rows)
+        return np.full(levels.shape, np.nan)
+    ordered = np.sort(sample.T, axis=1).T
+    places = levels * (len(sample) - 1)
+    below = np.floor(places).astype(np.int64)
+    above = np.ceil(places).astype(np.int64)
+    low, high = (np.take_along_axis(ordered, rows, axis=0) for rows in (below, above))
+    return np.asarray(low + (high - low) * (places - below))

@@ -106,19 +106,24 @@ def test_pairing_narrows_the_interval() -> None:
     assert found == compare_rates(a, b, np.ones(20), **TERMS)
 
 
-def test_the_bootstrap_equals_scipy_bca() -> None:
+def test_the_bootstrap_is_scipys_percentile_at_expanded_levels() -> None:
     rng = np.random.default_rng(2)
     a = rng.poisson(30, 12).astype(float)
     b = rng.poisson(20, 12).astype(float)
     ours = compare_rates(a, b, np.ones(12), confidence=0.95, replicates=9999, seed=1).ratio
+    count = (a + b).sum() ** 2 / ((a + b) ** 2).sum()
+    reach = stats.t.ppf(0.975, count - 1) * (count / (count - 1)) ** 0.5
+    tail = stats.norm.sf(reach)
     theirs = stats.bootstrap(
         (b, a),
         lambda x, y, axis: x.sum(axis=axis) / y.sum(axis=axis),
         paired=True,
-        method="BCa",
+        method="percentile",
+        confidence_level=1 - 2 * tail,
         rng=np.random.default_rng(9),
     ).confidence_interval
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=0.02)
+    assert f"over 12 cameras that count as {count:.1f} alike" in ours.method
 
 
 def test_paired_corner_cases_are_undefined_not_zero() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from forensics.errors import ForensicsError
 from forensics.evaluation import prepare
@@ -101,8 +102,14 @@ def test_bands_of_a_surface_hold_the_value_and_repeat() -> None:
     assert np.all((band.low <= band.value) & (band.value <= band.high))
     assert np.array_equal(band.low, ratio_band(grid, "frame_fp", "n_negative", **terms).low)
     draws = np.random.default_rng(4).multinomial(10, np.full(10, 0.1), 500)
-    share = draws @ grid.counts["frame_fp"][:, 0, 0] / (draws @ grid.totals["n_negative"])
-    assert band.low[0, 0] == pytest.approx(np.quantile(share, 0.025))
+    for i, j in ((0, 0), (1, 2)):  # each point has levels of its own
+        false = grid.counts["frame_fp"][:, i, j]
+        count = false.sum() ** 2 / (false**2).sum()
+        reach = stats.t.ppf(0.975, count - 1) * np.sqrt(count / (count - 1))
+        tail = max(0.001, stats.norm.sf(reach))
+        share = draws @ false / (draws @ grid.totals["n_negative"])
+        limits = np.quantile(share, [tail, 1 - tail])
+        assert (band.low[i, j], band.high[i, j]) == pytest.approx(tuple(limits))
     assert np.isnan(ratio_band(grid, "frame_tp", "n_positive", **terms).value).all()
 
 

@@ -64,7 +64,9 @@ def test_the_bootstrap_is_seeded_and_resamples_cameras() -> None:
     hits, totals = np.array([1.0, 9, 5, 2, 8, 7, 3, 6, 4, 9]), np.full(10, 10.0)
     one = rates.proportion_interval(hits, totals, 0.95, 2000, 7)
     assert one == rates.proportion_interval(hits, totals, 0.95, 2000, 7)
-    assert one.method.startswith("camera bootstrap (BCa) over 10 cameras")
+    assert one.method.startswith(
+        "camera bootstrap (expanded percentile) over 10 cameras that count as 10.0 alike, 95 %"
+    )
     assert "seed 7" in one.method
     assert one.low < rates.wilson(54, 100)[0] and one.high > rates.wilson(54, 100)[1]
 

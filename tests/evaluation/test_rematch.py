@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from forensics.evaluation import prepare
 from forensics.evaluation.evaluate import evaluate_prepared
@@ -44,7 +45,7 @@ def by_camera(prepared, threshold: float):
 
 
 def literal(prepared, cascade):
-    """Ratio at recall and difference at false alarms of each replicate, threshold by threshold."""
+    """Ratio at recall and difference at false alarms of each replicate, and their lower levels."""
     tried = [*np.unique(prepared.log.score).tolist(), 1.0]
     counts = [by_camera(prepared, threshold) for threshold in tried]
     hits_b = per_camera(prepared, cascade.event.detected)
@@ -52,28 +53,37 @@ def literal(prepared, cascade):
     total = per_camera(prepared, cascade.event.incidents)
     n = len(total)
     draws = np.random.default_rng(RULES.seed).multinomial(n, np.full(n, 1 / n), RULES.replicates)
-    ratios, differences = [], []
-    for w in draws.astype(float):
+    ratios, differences, sizes = [], [], []
+    for w in (np.ones(n), *draws.astype(float)):
         fits = [k for k, (hits, _) in enumerate(counts) if w @ hits >= w @ hits_b]
         false_a = w @ counts[fits[-1]][1]
+        quiet = next((hits for hits, false in counts if w @ false <= w @ false_b), 0 * hits_b)
+        if not sizes:  # the footage itself, before it is resampled
+            sizes = [false_b + counts[fits[-1]][1], hits_b + quiet]
+            continue
         if w @ hits_b > 0 and w @ false_b + false_a > 0:
             ratios.append(w @ false_b / false_a if false_a else np.inf)
-        quiet = next((hits for hits, false in counts if w @ false <= w @ false_b), 0 * hits_b)
         if w @ total:
             differences.append((w @ hits_b - w @ quiet) / (w @ total))
-    return ratios, differences
+    return [(ratios, level(sizes[0])), (differences, level(sizes[1]))]
+
+
+def level(events) -> float:
+    """Lower level of the expanded percentiles, by scipy's distributions."""
+    count = events.sum() ** 2 / (events**2).sum()
+    return max(0.001, stats.norm.sf(stats.t.ppf(0.975, count - 1) * np.sqrt(count / (count - 1))))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_limits_are_those_of_a_literal_search(seed: int) -> None:
     prepared = world(seed)
     cascade = count_arm(prepared, POINT, CASCADE)
-    ratios, differences = literal(prepared, cascade)
-    for found, sample in (
-        (matched_recall(prepared, cascade)["false_alarm_ratio_interval"], ratios),
-        (matched_false_alarms(prepared, cascade)["recall_difference_interval"], differences),
-    ):
-        low, high = np.quantile(sample, [0.025, 0.975], method="inverted_cdf")
+    intervals = (
+        matched_recall(prepared, cascade)["false_alarm_ratio_interval"],
+        matched_false_alarms(prepared, cascade)["recall_difference_interval"],
+    )
+    for found, (sample, tail) in zip(intervals, literal(prepared, cascade), strict=True):
+        low, high = np.quantile(sample, [tail, 1 - tail], method="inverted_cdf")
         assert found["low"] == pytest.approx(low)
         assert found["high"] == (pytest.approx(high) if np.isfinite(high) else None)
         assert f"defined in {len(sample)} of them" in found["method"]
