@@ -21,6 +21,10 @@ from forensics.backends.base import Model, Normalisation, Provenance, check_imag
 from forensics.errors import BackendError
 from forensics.types import FloatArray, ImageArray
 
+# Held while a network is compiled and first run. Two first calls at once, on any two requests of a
+# process, can block for ever: OpenVINO (2026.4) sets up its element types in them, each of the two
+# waiting for what the other holds (a C++ guard; Python's lock).
+OPENING = Lock()
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -39,7 +43,6 @@ class OpenVinoEngine:
         self._model, self._normalisation = model, normalisation
         self._config = _config(threads, arithmetic)
         self._compiled: dict[tuple[int, int], _Compiled] = {}
-        self._compiling = Lock()
         self.resizable = self._has_any_shape()
         if not self.resizable:
             self._of_shape(model.imgsz, model.imgsz)
@@ -89,14 +92,14 @@ class OpenVinoEngine:
             raise self._unusable(error) from error
 
     def _of_shape(self, height: int, width: int) -> _Compiled:
-        with self._compiling:  # calls at once may ask for the same
+        with OPENING:
             if (height, width) not in self._compiled:
                 try:
                     network = _network(self._model, self._normalisation, (height, width))
                     compiled = ov.Core().compile_model(network, "CPU", self._config)
                 except RuntimeError as error:
                     raise self._unusable(error) from error
-                self._compiled[height, width] = _Compiled(compiled)
+                self._compiled[height, width] = _Compiled(compiled, (height, width))
             return self._compiled[height, width]
 
     def _unusable(self, error: RuntimeError) -> BackendError:
@@ -106,11 +109,12 @@ class OpenVinoEngine:
 class _Compiled:
     """A network of one shape, and requests to it. `output`: shape of a picture's result."""
 
-    def __init__(self, compiled: Any) -> None:
+    def __init__(self, compiled: Any, sides: tuple[int, int]) -> None:
         self.output = tuple(int(n) for n in compiled.output(0).get_shape())[1:]
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(int(compiled.get_property("NUM_STREAMS")) + 1):
             self._idle.put(compiled.create_infer_request())
+        self.run(np.zeros((*sides, 3), np.uint8), np.empty(self.output, np.float32))
 
     def run(self, image: ImageArray, result: FloatArray) -> None:
         """Run one image, uint8 (h, w, 3), in place if it can be, and copy its output."""
