@@ -183,8 +183,8 @@ def _with_attributes(entry: Entry) -> Entry:
     held = entry.get("attrs")
     listed = held.get("attrs") if isinstance(held, dict) else None
     listed = listed if isinstance(listed, list) else []
-    said = {a.get("name"): a.get("value") for a in listed if isinstance(a, dict)}
-    return {**{name: said[name] for name in _FLAGS if name in said}, **entry}
+    known = [a for a in listed if isinstance(a, dict) and a.get("name") in _FLAGS]
+    return {**{str(a["name"]): a.get("value") for a in known}, **entry}
 
 
 def _looked_at(frame: Entry, field_name: str) -> Entry:

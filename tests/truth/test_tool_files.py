@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from forensics.errors import TruthError
@@ -138,6 +139,25 @@ def test_yolo_of_datumaro(kind: str | None) -> None:
     assert boxes(found["datumaro/yolo/obj_val_data/cam/b"]) == [(0, GUN, (0, 0, 1, 1))]
     assert truth.declared == (GUN, "Bürste & Kamm")
     assert truth.skipped == ("train.txt", "val.txt") and not truth.problems
+
+
+def test_yolo_of_ultralytics(tmp_path: Path) -> None:
+    """Written here and now: it is part of the extra `train`."""
+    results = pytest.importorskip("ultralytics.engine.results", reason="no ultralytics")
+    torch = pytest.importorskip("torch", reason="no PyTorch")
+    found = torch.tensor([[64, 72, 224, 252, 0.9, 1], [320, 180, 400, 225, 0.8, 0]])
+    picture = np.zeros((360, 640, 3), np.uint8)
+    names = {0: BRUSH, 1: GUN}
+    result = results.Results(picture, path=f"{BRUSH}.jpg", names=names, boxes=found)
+    (tmp_path / "labels").mkdir()
+    result.save_txt(tmp_path / "labels" / f"{BRUSH}.txt")
+    (tmp_path / "data.yaml").write_text(f"names:\n  0: {BRUSH}\n  1: {GUN}\n", encoding="utf-8")
+    (media,) = load_truth([tmp_path]).media
+    assert media.name == (tmp_path / "images" / BRUSH).as_posix()
+    assert boxes(media, 5) == [
+        (0, GUN, (0.1, 0.2, 0.35, 0.7)),
+        (0, BRUSH, (0.5, 0.5, 0.625, 0.625)),
+    ]
 
 
 @pytest.mark.parametrize("kind", [None, "mot"])
