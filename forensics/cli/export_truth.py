@@ -22,8 +22,9 @@ Examples:
   forensics export-truth data/valid --format coco --out valid.json --run RUN
 
 \b
-COCO, MegaDetector and spans become one file; the others a new folder. What a format cannot carry
-is listed; what would change its meaning is refused.
+COCO, MegaDetector, FiftyOne and spans become one file, ActEV one with its two indices beside it;
+the others a new folder. What a format cannot carry is listed; what would change its meaning is
+refused.
 """
 
 
@@ -36,7 +37,7 @@ is listed; what would change its meaning is refused.
     "--run",
     "run_folder",
     type=click.Path(path_type=Path),
-    help="A run over the footage: pixels become fractions, or the other way, by its sizes.",
+    help="A run over the footage: its sizes, frame rates and durations.",
 )
 def export_command(
     truth_paths: tuple[Path, ...],
@@ -64,12 +65,12 @@ def export_command(
 
 
 def _facts(truth: Truth, kind: str, run_folder: Path | None) -> dict[str, Any]:
-    """Sizes and frame rates of the footage, where the writer wants them and a run knows them."""
+    """Facts of the footage, where the writer wants them and a run knows them."""
     if run_folder is None or kind == "spans":
         return {}
     rows = open_run(run_folder).media.to_pylist()
     names = MediaNames({row["path"]: number for number, row in enumerate(rows)})
-    sizes, rates = {}, {}
+    sizes, rates, durations = {}, {}, {}
     for media in truth.media:
         number = names.find(media.name, media.source, suffix_known=media.suffix_known)
         row = {} if number is None else rows[number]
@@ -77,4 +78,8 @@ def _facts(truth: Truth, kind: str, run_folder: Path | None) -> dict[str, Any]:
             sizes[media.name] = (row["width"], row["height"])
         if row.get("frame_rate_header"):
             rates[media.name] = row["frame_rate_header"]
+        if row.get("duration_s"):
+            durations[media.name] = row["duration_s"]
+    if kind == "actev":
+        return {"frame_rates": rates, "durations": durations}
     return {"sizes": sizes} | ({"frame_rates": rates} if kind == "megadetector" else {})

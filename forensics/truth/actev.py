@@ -7,7 +7,9 @@ outside. Where the index says `selected`, the file was judged: what holds no act
 `none` span; activities are cut to it. Boxes of objects are not read; that is listed.
 
 The index stands beside the activities: `X.file-index.json` or `X_file-index.json` for `X.json`,
-else the folder's only `*file-index*.json`.
+else the folder's only `*file-index*.json`. An activity index found in the same way declares the
+classes, also those of which there is no instance. `presenceConf` is not used: what is listed counts
+as true. NIST's scorer uses the file index for durations only and does not cut to it.
 """
 
 from __future__ import annotations
@@ -92,6 +94,7 @@ def read_actev(path: Path, shown: str, index: Path | None = None) -> Truth:
     return Truth(
         media=tuple(builder.build() for builder in builders.values()),
         classes=(*reader.labels, NONE) if builders else (),
+        declared=_declared(path),
         sources=(shown,),
         problems=tuple(reader.problems),
     )
@@ -111,12 +114,27 @@ def _judged(name: str, file: _File, shown: str, index: Path) -> MediaBuilder:
     return builder
 
 
-def _index_beside(path: Path, shown: str) -> Path:
+def _beside(path: Path, kind: str) -> list[Path]:
+    """The index of that kind that is named after the activities, else all in their folder."""
     for mark in (".", "_", "-"):
-        candidate = path.with_name(f"{path.stem}{mark}file-index.json")
+        candidate = path.with_name(f"{path.stem}{mark}{kind}.json")
         if candidate.is_file():
-            return candidate
-    found = sorted(path.parent.glob("*file-index*.json"))
+            return [candidate]
+    return sorted(path.parent.glob(f"*{kind}*.json"))
+
+
+def _declared(path: Path) -> tuple[str, ...]:
+    """Classes that the activity index lists; none where there is no index, or several."""
+    found = _beside(path, "activity-index")
+    if len(found) != 1:
+        return ()
+    where = found[0].name
+    index = table(read_json(found[0], where), where, "the activity index")
+    return tuple(words(name, where, "an activity") for name in index)
+
+
+def _index_beside(path: Path, shown: str) -> Path:
+    found = _beside(path, "file-index")
     if len(found) != 1:
         raise TruthError(
             f"{shown}: {len(found)} file indices beside it; put the one that belongs to it there "

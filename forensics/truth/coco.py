@@ -1,6 +1,8 @@
 """COCO detection JSON: still images by `file_name`, video frames by `frame_index`.
 
-A video frame names its clip by `video_id` or as `clip.mp4#123`; `frame_index` is 0-based. Every
+A video frame names its clip by `video_id`, or as `clip.mp4#123` or `clip.mp4#123.jpg` (tools such
+as Datumaro keep nothing else, and tell pictures apart by their names without the ending);
+`frame_index` is 0-based. Every
 listed image was looked at: without annotations it is a negative. `ignore` on an image ignores the
 frame; `iscrowd` or `ignore` on an annotation makes it an ignore region. `planted` may stand on an
 annotation, an image, a video or in `info`.
@@ -19,6 +21,7 @@ from forensics.errors import TruthError
 from forensics.truth.base import MAX_INDEX, MediaBuilder, Truth, clean_name, read_text
 
 _FRAME = re.compile(r"^(?P<name>.+)#(?P<index>\d{1,12})$")
+_PICTURE = re.compile(r"^(?P<name>.+\.\w+)#(?P<index>\d{1,12})\.jpg$")
 Entry = Mapping[str, Any]
 
 
@@ -168,7 +171,7 @@ def _frame_of(entry: Entry, video: Entry, where: str) -> tuple[str, int]:
     name = entry.get("file_name", video.get("file_name"))
     if not isinstance(name, str) or not name.strip():
         raise TruthError(f"{where}: needs a file_name; add it")
-    marked = _FRAME.match(clean_name(name))
+    marked = _FRAME.match(clean_name(name)) or _PICTURE.match(clean_name(name))
     index = entry.get("frame_index", int(marked["index"]) if marked else 0)
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < MAX_INDEX:
         raise TruthError(f"{where}: frame_index {index!r} is not a whole number from 0; correct it")

@@ -1,13 +1,16 @@
 """CVAT for video 1.1: tracks of boxes in XML; one file describes one video.
 
 Frames count from 0 in the source video, also where a task leaves frames out (`start_frame`,
-`stop_frame`, `frame_filter` step). All frames of the task were looked at. A box with outside="1"
-is not there; boxes with keyframe="0" are CVAT's own interpolation and are taken as written; gaps
-between keyframes are interpolated linearly, and a last box without outside="1" stays to the end
-of the task, as in CVAT. Attributes `ignore` (true: the box, frame: its whole frame) and `planted`
-are understood. Polygons become their bounding boxes; other shapes, and
-rotated boxes, ignore their frames. The video is `source`; without it, the one called like the file,
-or like the folder of an `annotations.xml`.
+`stop_frame`, `frame_filter` step). All frames of the task were looked at. A box with outside="1" is
+not there; boxes with keyframe="0" are CVAT's own interpolation and are taken as written; gaps
+between keyframes are interpolated linearly, and a last box without outside="1" stays to the end of
+the task, as in CVAT (which leaves that out for a shape in the frame before the last one, and so
+shows it in both). Attributes `ignore` (true: the box, frame: its whole frame), `planted`, and
+`iscrowd` or `is_crowd` (an ignore region, as in COCO) are understood; `occluded` is not used.
+Polygons become their bounding boxes; other shapes, and rotated boxes, ignore their frames. The
+video is `source`; without it, the one called like the file, or like the folder of an
+`annotations.xml`. Datumaro writes as `stop_frame` the number behind the last one: then `size`
+counts.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ MAX_BOXES = 5_000_000  # of interpolation: two keyframes far apart must not fill
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _STEP = re.compile(r"^step\s*=\s*(\d{1,8})$")
 _PLACES = ("meta/task", "meta/job")
+_CROWD = ("iscrowd", "is_crowd")  # what FiftyOne and Datumaro make of COCO's flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,8 @@ class _Reader:
         said = {a.get("name", ""): (a.text or "").strip() for a in element.iter("attribute")}
         ignore = said.get("ignore", "").lower()
         if ignore != "frame":
-            ignore = "box" if flag(ignore, where, "ignore") else ""
+            marks = {"ignore": ignore} | {name: said.get(name) for name in _CROWD}
+            ignore = "box" if any([flag(v, where, n) for n, v in marks.items()]) else ""
         planted = flag(said.get("planted"), where, "planted")
         return _Shape(frame, _corners(element, where), outside, ignore, planted, where)
 
@@ -211,7 +216,10 @@ def _frames(root: Element, step: int, shown: str) -> range | None:
     else:
         return None
     frames = range(start, stop, step)
-    if stop > MAX_FRAMES or (said["size"] and whole(said["size"], shown, "size") != len(frames)):
+    size = whole(said["size"], shown, "size") if said["size"] else len(frames)
+    if stop == start + size * step + 1:  # Datumaro gives the number behind the last frame
+        frames = frames[:size]
+    if stop > MAX_FRAMES or size != len(frames):
         raise TruthError(
             f"{shown}: size {said['size'] or 'none'} does not fit start_frame {start}, stop_frame "
             f"{stop - 1} and step {step}; export it again"

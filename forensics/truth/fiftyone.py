@@ -3,9 +3,11 @@
 Three forms of JSON: `dataset.to_json(include_frames=True)`, samples that hold their `frames`; an
 exported `samples.json` with `frames.json` beside it; and one VideoLabels file per video, which
 describes the footage with its own stem unless it names a `filename`. A frame was looked at where
-its label field is there, also with an empty list; null means it was not. Of several label fields
-`ground_truth` is taken. `iscrowd` and `ignore` on a box make an ignore region, `planted` says that
-a computer put the object there. Boxes are `x, y, width, height`.
+its label field is there, also with an empty list; null means it was not. VideoLabels do not tell
+these two apart: every frame that they list counts as looked at. Of several label fields
+`ground_truth` is taken; in VideoLabels an object's `name` is its field. `iscrowd` and `ignore` on a
+box make an ignore region, `planted` says that a computer put the object there; `ignore: true` on a
+frame, an addition of our own, ignores it. Boxes are `x, y, width, height`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from forensics.truth.values import flag, items, number, numbers, read_json, tabl
 
 Entry = Mapping[str, Any]
 PREFERRED = "ground_truth"
+_FLAGS = ("iscrowd", "ignore", "planted")
 _UNIT = (1.0, 1.0)
 _Found = tuple[str, Entry, str]  # a video's name, one of its frames, where that stands
 
@@ -39,12 +42,12 @@ class _Reader:
 
     def add(self, name: str, frame: Entry, where: str) -> None:
         """Add the chosen label field of one frame."""
-        boxes = _objects(frame, where) if not self.field_name else _field(frame, self.field_name)
+        boxes = _field(frame, self.field_name)
         if boxes is None:
             return
         index = self.index(name, frame, where)
         builder = self.builder(name)
-        builder.add_frame(index)
+        builder.add_frame(index, ignore=frame.get("ignore") is True)
         for place, entry in enumerate(items(boxes, where, "detections")):
             self._add_box(builder, index, entry, f"{where}, box {place}")
 
@@ -80,9 +83,13 @@ def read_fiftyone(path: Path, shown: str, label_field: str | None = None) -> Tru
     problems: list[Problem] = []
     if "samples" in data:
         found = list(_of_samples(data, path, shown, reader, problems))
-        reader.field_name = label_field or _choose([frame for _, frame, _ in found], shown)
     else:
         found = list(_of_video(data, path, shown, reader))
+    reader.field_name = label_field or _choose([frame for _, frame, _ in found], shown)
+    if "samples" not in data:
+        found = [
+            (name, _looked_at(frame, reader.field_name), there) for name, frame, there in found
+        ]
     for name, frame, where in found:
         reader.add(name, frame, where)
     builders = reader.builders.values()
@@ -155,7 +162,34 @@ def _of_video(data: Entry, path: Path, shown: str, reader: _Reader) -> Iterator[
     named = data.get("filename")
     name = clean_name(words(named, shown, "filename")) if named else path.stem
     reader.builder(name, suffix_known=bool(named))
-    yield from ((name, frame, there) for frame, there in _numbered(data["frames"], shown))
+    for frame, there in _numbered(data["frames"], shown):
+        yield name, _by_field(frame, there), there
+
+
+def _by_field(frame: Entry, where: str) -> dict[str, Any]:
+    """A frame of VideoLabels with its objects as label fields, as samples have them."""
+    held = frame.get("objects")
+    objects = [] if held is None else table(held, where, "objects").get("objects", [])
+    fields: dict[str, dict[str, list[Entry]]] = {}
+    for place, given in enumerate(items(objects, where, "objects")):
+        entry = table(given, f"{where}, box {place}", "it")
+        name = str(entry.get("name") or "detections")
+        fields.setdefault(name, {"detections": []})["detections"].append(_with_attributes(entry))
+    return {**fields, "frame_number": frame["frame_number"]}
+
+
+def _with_attributes(entry: Entry) -> Entry:
+    """An object of VideoLabels with its list of attributes as plain values."""
+    held = entry.get("attrs")
+    listed = held.get("attrs") if isinstance(held, dict) else None
+    listed = listed if isinstance(listed, list) else []
+    known = [a for a in listed if isinstance(a, dict) and a.get("name") in _FLAGS]
+    return {**{str(a["name"]): a.get("value") for a in known}, **entry}
+
+
+def _looked_at(frame: Entry, field_name: str) -> Entry:
+    """A frame of VideoLabels: without objects of that field nothing is there."""
+    return {field_name: {"detections": []}, **frame}
 
 
 def _identity(value: Any, where: str) -> str:
@@ -178,12 +212,6 @@ def _field(frame: Entry, name: str) -> Any:
     """The boxes of a label field; None where it is null or no set of boxes."""
     value = frame.get(name)
     return value.get("detections") if isinstance(value, dict) else None
-
-
-def _objects(frame: Entry, where: str) -> Any:
-    """The boxes of a VideoLabels frame."""
-    held = frame.get("objects")
-    return [] if held is None else table(held, where, "objects").get("objects", [])
 
 
 def _xyxy(box: Any, where: str) -> tuple[float, ...]:

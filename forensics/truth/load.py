@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,6 +40,7 @@ _READERS: dict[str, Callable[[Path, str], Truth]] = {
     "fiftyone": read_fiftyone,
     "actev": read_actev,
 }
+_DARKNET = re.compile(r"obj_.+_data$", re.IGNORECASE)  # labels and pictures lie together there
 YoloReader = Callable[[Path, str, tuple[str, ...] | None], Truth]
 _JSON_KINDS = {
     "megadetector": looks_like_megadetector,
@@ -47,7 +49,11 @@ _JSON_KINDS = {
     "fiftyone": looks_like_fiftyone,
 }
 _CANDIDATES = (".json", ".csv", ".txt", ".xml")
-_BESIDE = {"actev": "file-index.json", "fiftyone": "frames.json"}  # read with their main file
+_BESIDE = {  # read with their main file, or written beside it by the format's own tool
+    "actev": ("file-index.json", "activity-index.json"),
+    "fiftyone": ("frames.json", "metadata.json", "manifest.json"),
+    "mot": ("gt/labels.txt",),
+}
 _PROSE = ("README", "LICENSE", "COPYING", "COPYRIGHT", "NOTICE", "SOURCE", "CHANGELOG")
 _CLASS_FILES = frozenset({"classes.txt", "data.yaml", "data.yml", "dataset.yaml", "obj.names"})
 
@@ -135,7 +141,9 @@ class _Loader:
 
 def _is_beside(path: Path, given_format: str | None) -> bool:
     """Whether a file is read together with its main file, and is no truth by itself."""
-    return given_format is not None and path.name.endswith(_BESIDE.get(given_format, "\0"))
+    if given_format == "yolo":
+        return path.with_name("obj.data").is_file()  # Darknet's lists of pictures
+    return given_format is not None and path.as_posix().endswith(_BESIDE.get(given_format, ()))
 
 
 def detect_format(path: Path, shown: str) -> str | None:
@@ -178,7 +186,7 @@ def _text_format(path: Path, shown: str) -> str | None:
         return "mot"
     if path.stem.upper().startswith(_PROSE):
         return None
-    if "labels" in path.parts[:-1]:
+    if "labels" in path.parts[:-1] or any(map(_DARKNET.match, path.parts)):
         return "yolo"
     try:
         text = read_text(path, shown)

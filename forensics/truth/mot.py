@@ -2,8 +2,13 @@
 
 Names: `clip.mot.txt` describes the footage with stem `clip`; `SEQUENCE/gt/gt.txt` the one named
 like its folder. `clip.seqinfo.ini` or `seqinfo.ini` beside it gives length, size and file. Nine
-columns carry a class number (MOT16 and later); ten columns do not (MOT15: one class). A row with
-flag 0 is an ignore region. Every frame up to the sequence's length counts as looked at.
+columns carry a class number (MOT16 and later); ten columns do not (MOT15: one class). It counts the
+names in `labels.txt` beside the file, as CVAT and Datumaro write it, or else MOTChallenge's own. A
+row with flag 0 is an ignore region. Every frame up to the sequence's length counts as looked at;
+without `seqinfo.ini` (CVAT writes none) the last row's frame ends it.
+
+Pixels are taken as written. MOTChallenge says that its boxes count from 1, CVAT, Datumaro and
+TrackEval count from 0, and no file says which: boxes of MOTChallenge itself may be a pixel off.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ class _Sequence:
     size: tuple[float, float] | None
     single_class: str
     suffix_known: bool
+    classes: tuple[str, ...]
 
 
 def read_mot(path: Path, shown: str) -> Truth:
@@ -59,6 +65,7 @@ def read_mot(path: Path, shown: str) -> Truth:
     return Truth(
         media=(builder.build(),),
         classes=tuple(labels),
+        declared=sequence.classes if sequence.classes != CLASS_NAMES else (),
         sources=(shown,),
         problems=tuple(builder.problems),
     )
@@ -99,22 +106,32 @@ def _label(values: list[float], sequence: _Sequence, where: str) -> str:
     if len(values) != 9 or values[7] == -1:
         return sequence.single_class
     number = _whole(values[7], where, "class")
-    if number > len(CLASS_NAMES):
-        raise TruthError(f"{where}: class {number} is not a MOT class; they are 1 to 13")
-    return CLASS_NAMES[number - 1]
+    if number > len(sequence.classes):
+        raise TruthError(
+            f"{where}: class {number} has no name; they are 1 to {len(sequence.classes)}"
+        )
+    return sequence.classes[number - 1]
 
 
 def _sequence(path: Path, shown: str) -> _Sequence:
     in_gt_folder = path.name == "gt.txt" and path.parent.name == "gt"
     folder = path.parent.parent if in_gt_folder else path.parent
     stem = folder.name if in_gt_folder else path.name.removesuffix(".txt").removesuffix(".mot")
+    classes = _classes(path.with_name("labels.txt")) if in_gt_folder else CLASS_NAMES
     for info in (folder / f"{stem}.seqinfo.ini", folder / "seqinfo.ini"):
         if info.is_file():
-            return _from_info(info, stem, shown)
-    return _Sequence(stem, 0, None, CLASS_NAMES[0], suffix_known=False)
+            return _from_info(info, stem, shown, classes)
+    return _Sequence(stem, 0, None, CLASS_NAMES[0], suffix_known=False, classes=classes)
 
 
-def _from_info(info: Path, stem: str, shown: str) -> _Sequence:
+def _classes(path: Path) -> tuple[str, ...]:
+    """Names of the class numbers, from 1: those of `labels.txt`, else MOTChallenge's."""
+    if not path.is_file():
+        return CLASS_NAMES
+    return tuple(line.strip() for line in read_text(path, path.name).splitlines())
+
+
+def _from_info(info: Path, stem: str, shown: str, classes: tuple[str, ...]) -> _Sequence:
     parser = configparser.ConfigParser(interpolation=None)
     where = f"{info.name} (beside {shown})"
     try:
@@ -133,4 +150,5 @@ def _from_info(info: Path, stem: str, shown: str) -> _Sequence:
         size=(float(width), float(height)) if width and height else None,
         single_class=section.get("className", CLASS_NAMES[0]).strip(),
         suffix_known=bool(file_name),
+        classes=classes,
     )

@@ -1,11 +1,14 @@
 """Pascal VOC XML: one file per picture, named in it by `filename`.
 
-Corners are 1-based pixels, both inside the box: xmin 1, xmax 10 is the half-open 0 to 10. (Some
-tools write corners from 0; their boxes are then a pixel off.) `difficult` makes an ignore region.
-A file without objects says that nothing is there. `filename` without folders is looked for beside
-the file, or in JPEGImages beside Annotations. A frame of a video is named `clip.mp4#123`,
-0-based. As additions of our own, `<ignore>` on the annotation ignores the frame, and `<planted>`
-on an object says that a computer put it there.
+Corners are 1-based pixels, both inside the box: xmin 1, xmax 10 is the half-open 0 to 10. (CVAT,
+Datumaro and others write corners from 0; their boxes are then a pixel too large above and at the
+left. A corner at 0 gives such a file away, and is listed.) `difficult` makes an ignore region;
+`truncated`, `occluded` and `pose` are not used. A picture that `ImageSets` names without a file of
+its own is not in this truth: Datumaro writes none for a picture without objects. A file without
+objects says that nothing is there. `filename` without folders is looked for beside the file, or in
+JPEGImages beside Annotations. A frame of a video is named `clip.mp4#123`, 0-based. As additions of
+our own, `<ignore>` on the annotation ignores the frame, and `<planted>` on an object says that a
+computer put it there.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element  # noqa: S405 - a type; parsing is guarded in values.py
 
 from forensics.errors import TruthError
-from forensics.truth.base import MediaBuilder, Truth
+from forensics.truth.base import MediaBuilder, Problem, Truth
 from forensics.truth.values import child_text, flag, frame_name, number, read_xml
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -64,6 +67,9 @@ class VocFolder:
         x_min, y_min, x_max, y_max = (
             number(value, where, corner) for corner, value in zip(_CORNERS, said, strict=True)
         )
+        if 0 in {x_min, y_min}:
+            what = "a corner is 0, so that this tool counts pixels from 0; VOC counts from 1"
+            builder.problems.append(Problem(where, f"{what}: the box is taken a pixel too large"))
         builder.add_box(
             frame,
             (x_min - 1, y_min - 1, x_max, y_max),

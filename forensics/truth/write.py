@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from forensics.truth.write_actev import write_actev
+from forensics.truth.write_fiftyone import write_fiftyone
 from forensics.truth.write_json import write_coco, write_megadetector
 from forensics.truth.write_text import write_mot, write_spans, write_yolo
 from forensics.truth.write_xml import write_cvat, write_voc
@@ -17,12 +19,16 @@ WRITERS: dict[str, Callable[..., Losses]] = {
     "cvat": write_cvat,
     "voc": write_voc,
     "megadetector": write_megadetector,
+    "fiftyone": write_fiftyone,
+    "actev": write_actev,
 }
 
 __all__ = [
     "WRITERS",
+    "write_actev",
     "write_coco",
     "write_cvat",
+    "write_fiftyone",
     "write_megadetector",
     "write_mot",
     "write_spans",

@@ -30,9 +30,9 @@ NO_SIZES: Sizes = MappingProxyType({})
 def write_coco(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Losses:
     """Write one COCO file; every frame that was looked at is an image, also without annotation.
 
-    Frames count from 0 (`frame_index`, and `clip.mp4#123` as `file_name`). Lost: spans, and that a
-    name lacks its extension. `sizes` are needed where boxes are fractions; without them images
-    have no width and height, which other readers may want.
+    Frames count from 0 (`frame_index`, and `clip.mp4#123.jpg` as `file_name`). Lost: spans, and
+    that a name lacks its extension. `sizes` are needed where boxes are fractions; without them
+    images have no width and height, which other readers may want.
     """
     categories = {name: number for number, name in enumerate(class_list(truth), start=1)}
     data: dict[str, list[dict[str, Any]]] = {
@@ -66,7 +66,7 @@ def _coco_media(
     ):
         image: dict[str, Any] = {"id": len(data["images"]) + 1, "file_name": media.name, **shape}
         if not still:
-            image["file_name"] = f"{media.name}#{index}"
+            image["file_name"] = f"{media.name}#{index}.jpg"
             image |= {"video_id": len(data["videos"]), "frame_index": index}
         data["images"].append(image | ({"ignore": 1} if ignored else {}))
         for box in held:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree  # noqa: S405 - writes only
 from xml.etree.ElementTree import Element, SubElement  # noqa: S405 - writes only
@@ -74,7 +74,8 @@ def write_cvat(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Losses
     """Write one `CVAT for video 1.1` file per medium into a new folder.
 
     Frames count from 0 in the source; those looked at must follow each other at one step, or the
-    truth is refused. Every box is a track of one frame, as CVAT writes shapes; ignored frames,
+    truth is refused. Every box is a track of one frame, ended by a box with outside="1" in the next
+    one, unless that is behind the task: CVAT refuses frames that are not its own. Ignored frames,
     `ignore` and `planted` are attributes. Lost: spans, and that a name lacks its extension.
     """
     labels = class_list(truth)
@@ -113,14 +114,15 @@ def _cvat_root(media: MediaTruth, labels: tuple[str, ...], sizes: Sizes) -> Elem
         _say(element, "height", str(int(size[1])))
     _say(task, "source", media.name)
     boxes = media.boxes
+    held_for = {frame: range(frame, frames[-1] + 1, step)[:2] for frame in frames.tolist()}
     for number, xyxy in enumerate(in_pixels(media, sizes).tolist()):
         said = {"ignore": boxes.ignore[number], "planted": boxes.planted[number]}
         attributes = {name: "true" for name, value in said.items() if value}
-        frame = int(boxes.frame_index[number])
-        _cvat_track(root, boxes.label[number], (frame, frame + step), xyxy, attributes)
+        held_in = held_for[int(boxes.frame_index[number])]
+        _cvat_track(root, boxes.label[number], held_in, xyxy, attributes)
     for frame in frames[media.ignored].tolist():
         whole = [0.0, 0.0, *(size or (1.0, 1.0))]
-        _cvat_track(root, _IGNORED, (frame, frame + step), whole, {"ignore": "frame"})
+        _cvat_track(root, _IGNORED, held_for[frame], whole, {"ignore": "frame"})
     return root
 
 
@@ -141,13 +143,14 @@ def _cvat_label(held: Element, name: str) -> None:
 def _cvat_track(
     root: Element,
     label: str,
-    frames: tuple[int, int],
+    frames: Sequence[int],
     xyxy: list[float],
     attributes: dict[str, str],
 ) -> None:
+    """A track that is there in the first of `frames` and outside in the second, if there is one."""
     track = SubElement(root, "track", id=str(len(root) - 2), label=_printable(label))
     corners = {name: repr(value) for name, value in zip(_CORNERS, xyxy, strict=True)}
-    for frame, outside in zip(frames, "01", strict=True):
+    for frame, outside in zip(frames, "01", strict=False):
         facts = {"frame": str(frame), "outside": outside, "occluded": "0", "keyframe": "1"}
         box = SubElement(track, "box", facts | corners)
         for name, value in attributes.items():

@@ -1,9 +1,10 @@
 """YOLO text labels of still images: `class cx cy width height`, fractions of the picture.
 
-`.../labels/a.txt` describes `.../images/a.*`. An empty label file says that nothing is there; an
-image without a label file is not in this truth at all. Class names come from `data.yaml` (only
-its `names` are read, nothing is executed) or `classes.txt`; without either, a class is called by
-its number. Polygons (`class x y x y x y ...`) become their bounding boxes.
+`.../labels/a.txt` describes `.../images/a.*`; elsewhere, as in Darknet's `obj_train_data`, which
+CVAT and Datumaro write, `a.txt` describes the picture beside it. An empty label file says that
+nothing is there; an image without a label file is not in this truth at all. Class names come from
+`data.yaml` (only its `names` are read, nothing is executed) or `classes.txt`; without either, a
+class is called by its number. Polygons (`class x y x y x y ...`) become their bounding boxes.
 """
 
 from __future__ import annotations

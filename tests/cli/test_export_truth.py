@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from forensics.cli.main import run
+from forensics.runlog.reader import open_run
 from forensics.truth import load_truth
 
 
@@ -33,6 +34,20 @@ def test_sizes_and_rates_come_from_a_run(reference_run: Path, tmp_path: Path) ->
     (media,) = load_truth([out]).media
     assert media.boxes.xyxy[0] == pytest.approx([0.1, 0.1, 0.3, 0.3])
     assert json.loads(out.read_text())["images"][0]["frame_rate"] == pytest.approx(25, abs=0.1)
+
+
+def test_an_open_span_ends_with_the_run_s_file(reference_run: Path, tmp_path: Path) -> None:
+    spans = tmp_path / "spans.csv"
+    spans.write_text("file,start_s,end_s,class\none.mp4,0.2,,gun\n")
+    out = tmp_path / "actev" / "out.json"
+    given = ["export-truth", str(spans), "--format", "actev", "--out", str(out)]
+    assert run(given) == 1
+    assert run([*given, "--run", str(reference_run)]) == 0
+    (media,) = load_truth([out]).media
+    rows = open_run(reference_run).media.to_pylist()
+    (duration_s,) = [row["duration_s"] for row in rows if row["path"].endswith("one.mp4")]
+    (span,) = [span for span in media.spans if span.label == "gun"]
+    assert (span.start_s, span.end_s) == (pytest.approx(0.2), pytest.approx(duration_s, abs=0.02))
 
 
 def test_without_sizes_it_says_what_is_missing(

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from forensics.errors import TruthError
-from forensics.truth import load_truth
+from forensics.truth import WRITERS, Truth, load_truth
+from forensics.truth.base import MediaBuilder
+from forensics.truth.values import read_xml
 
 from .test_readers import write
 
@@ -76,6 +78,43 @@ def test_an_outside_box_behind_the_task_is_how_cvat_ends_a_shape(tmp_path: Path)
         f'<box frame="26" outside="1" {BOX}/></track>',
     )
     assert truth.media[0].boxes.frame_index.tolist() == [20] and not truth.problems
+
+
+@pytest.mark.parametrize("ignore", [False, True])
+def test_no_frame_behind_the_task_is_written(ignore: bool, tmp_path: Path) -> None:
+    """CVAT's import refuses frames that the task does not have."""
+    builder = MediaBuilder("clip.mp4", "t")
+    for frame in (2, 8, 14, 20):
+        builder.add_frame(frame, ignore=ignore)
+        builder.add_box(frame, (10, 10, 20, 30), "gun", "")
+    WRITERS["cvat"](Truth((builder.build(),)), tmp_path / "out")
+    (path,) = (tmp_path / "out").iterdir()
+    boxes = list(read_xml(path, "t").iter("box"))
+    assert {int(box.get("frame", -1)) for box in boxes} == {2, 8, 14, 20}
+    ends = [int(box.get("frame", -1)) for box in boxes if box.get("outside") == "1"]
+    assert sorted(set(ends)) == [8, 14, 20]
+    again = load_truth([path])
+    assert again.media[0].boxes.frame_index.tolist() == [2, 8, 14, 20] and not again.problems
+
+
+@pytest.mark.parametrize("name", ["iscrowd", "is_crowd"])
+def test_coco_s_crowds_stay_ignore_regions(name: str, tmp_path: Path) -> None:
+    tracks = (
+        f'<track id="{number}" label="gun"><box frame="20" {BOX}>'
+        f'<attribute name="{name}">{value}</attribute></box></track>'
+        for number, value in enumerate(["True", "0"])
+    )
+    truth = read(tmp_path, "".join(tracks))
+    assert truth.media[0].boxes.ignore.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("step", "stop", "frames"), [(1, 4, [0, 1, 2, 3]), (3, 12, [0, 3, 6, 9])])
+def test_a_stop_frame_behind_the_last_is_forgiven(step, stop, frames, tmp_path: Path) -> None:
+    meta = (
+        f"<meta><task><size>4</size><stop_frame>{stop}</stop_frame>"
+        f"<frame_filter>step={step}</frame_filter></task></meta>"
+    )
+    assert read(tmp_path, "", meta).media[0].frames.tolist() == frames
 
 
 def test_attributes_say_ignore_and_planted(tmp_path: Path) -> None:

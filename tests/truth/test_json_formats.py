@@ -121,6 +121,24 @@ def test_video_labels_describe_the_clip_of_their_name(tmp_path: Path) -> None:
     assert media.boxes.xyxy[0] == pytest.approx([0.1, 0.2, 0.4, 0.6])
 
 
+@pytest.mark.parametrize(
+    ("attributes", "ignored"),
+    [
+        ({"attrs": [{"name": "iscrowd", "value": True}]}, True),
+        ({"attrs": [{"name": "ignore", "value": 1}, {"name": "x", "value": [1]}]}, True),
+        ({"attrs": [{"name": ["iscrowd"], "value": True}, 3]}, False),
+        ({"attrs": 3}, False),
+        (3, False),
+    ],
+)
+def test_video_labels_keep_flags_in_a_list(attributes, ignored: bool, tmp_path: Path) -> None:
+    box = {"top_left": {"x": 0.1, "y": 0.2}, "bottom_right": {"x": 0.4, "y": 0.6}}
+    held = {"label": "gun", "bounding_box": box, "attrs": attributes}
+    data = {"frames": {"1": {"frame_number": 1, "objects": {"objects": [held]}}}}
+    (media,) = load_truth([write(tmp_path, "clip.json", data)]).media
+    assert media.boxes.ignore.tolist() == [ignored]
+
+
 TWO = {"a": detections(GUN), "b": detections(GUN)}
 
 

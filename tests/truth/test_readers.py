@@ -52,6 +52,17 @@ def test_coco_names_frames_and_lists_negatives(tmp_path: Path) -> None:
     assert truth.classes == ("gun", "phone")
 
 
+def test_coco_frames_may_be_named_like_pictures(tmp_path: Path) -> None:
+    """What is left of our names where a tool drops `video_id`; a picture called so stays one."""
+    images = [
+        {"id": 1, "file_name": "cam 1/clip.mp4#4.jpg"},
+        {"id": 2, "file_name": "IMG#2.jpg"},
+    ]
+    clip, still = load_truth([write(tmp_path, "t.json", coco(images=images, annotations=[]))]).media
+    assert (clip.name, clip.frames.tolist()) == ("cam 1/clip.mp4", [4])
+    assert (still.name, still.frames.tolist()) == ("IMG#2.jpg", [0])
+
+
 def test_coco_carries_planted_from_any_level(tmp_path: Path) -> None:
     for change in (
         {"info": {"planted": True}},

@@ -71,7 +71,8 @@ def back(truth: Truth, kind: str, **options) -> tuple[dict[str, MediaTruth], tup
     """Write and read again: media by name, and what the writer said is lost."""
     if kind != "spans":
         options |= {"sizes": {media.name: SIZE for media in truth.media}}
-    suffix = {"coco": ".json", "megadetector": ".json", "spans": ".csv"}.get(kind, "")
+    one_file = dict.fromkeys(("coco", "megadetector", "fiftyone"), ".json")
+    suffix = (one_file | {"spans": ".csv"}).get(kind, "")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, f"out{suffix}")
         losses = WRITERS[kind](truth, target, **options)
@@ -113,6 +114,20 @@ def test_megadetector_loses_nothing_of_frames(truth: Truth) -> None:
     assert set(read) == {media.name for media in truth.media} and not losses
     for media in truth.media:
         assert_same(media, read[media.name], pixels=False)
+
+
+@QUICK
+@given(truths())
+def test_fiftyone_loses_pictures_and_nothing_of_frames(truth: Truth) -> None:
+    stills = {media.name for media in truth.media if media.name in STILLS}
+    if len(stills) == len(truth.media):
+        return
+    read, losses = back(truth, "fiftyone")
+    assert set(read) == {media.name for media in truth.media} - stills
+    assert {loss.partition(": a picture")[0] for loss in losses} == stills
+    for media in truth.media:
+        if media.name in read:
+            assert_same(media, read[media.name], pixels=False)
 
 
 @QUICK
@@ -208,7 +223,7 @@ def one(name: str = "clip.mp4", frames=(0,), **options) -> Truth:
     return Truth((builder.build(),))
 
 
-@pytest.mark.parametrize("kind", sorted(set(WRITERS) - {"spans"}))
+@pytest.mark.parametrize("kind", sorted(set(WRITERS) - {"spans", "actev"}))
 def test_spans_that_are_left_out_are_named(kind: str, tmp_path: Path) -> None:
     truth = one(normalised=True)
     media = replace(truth.media[0], spans=(Span(0, 1, "gun", False, ""),))
@@ -229,6 +244,7 @@ def test_frames_that_spans_leave_out_are_named(tmp_path: Path) -> None:
         ("voc", one(normalised=True), "give the picture's size"),
         ("yolo", one(), "give the picture's size"),
         ("megadetector", one(), "frame rate"),
+        ("fiftyone", one(), "give the picture's size"),
         ("mot", one(frames=(0, 2)), "left out"),
         ("cvat", one(frames=(0, 2, 3)), "one step"),
         ("yolo", one("../../x.mp4", normalised=True), "rename"),
