@@ -2,6 +2,7 @@
 
 const { Plotting: plotting } = Bokeh, { ndarray } = Bokeh.require("core/util/ndarray");
 Bokeh.logger.set_level("error");
+const LETTER = 6.4; // pixels
 const GAP = 0.6; // between the column without a classifier and the others
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const charts = new Map(); // by the id of their place: the model, its view when there is one, its inks
@@ -33,6 +34,19 @@ function ticksOf(names, place, most) {
   return ticks;
 }
 
+// The ticks whose labels have room beside one another, on an axis from 0 that spans a chart.
+function roomy(ticks, most, place) {
+  const unit = (byId(place).clientWidth - 80) / most, kept = new Map();
+  let end = -Infinity;
+  for (const [where, label] of ticks) {
+    const half = (label.length * LETTER) / 2;
+    if (where * unit - half < end + 6) continue;
+    kept.set(where, label);
+    end = where * unit + half;
+  }
+  return kept;
+}
+
 // Colours that follow the theme: set now, and again when the page is printed.
 function ink(place, model, names) {
   const set = () => {
@@ -60,7 +74,8 @@ function axis(place, model, grid, ticks, label) {
 function frame(place, options) {
   const fig = plotting.figure({
     height: 340, sizing_mode: "stretch_width", min_width: 200, tools: [], toolbar_location: null,
-    background_fill_color: null, border_fill_color: null, outline_line_color: null, ...options,
+    background_fill_color: null, border_fill_color: null, outline_line_color: null, min_border_right: 16,
+    ...options,
   });
   charts.set(place, { fig, view: null, inks: [] });
   return fig;

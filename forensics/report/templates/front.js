@@ -36,7 +36,7 @@ function drawFront() {
     source: best.sources.label, text_baseline: "middle", text_font_size: "12px",
     text_font_style: "bold", padding: [1, 4], border_radius: 3 });
   ink("front", label.glyph, { text_color: "--ink", background_fill_color: "--bg" });
-  axis("front", fig.xaxis, fig.xgrid, scale.ticks, "false-alarm frames per million");
+  axis("front", fig.xaxis, fig.xgrid, roomy(scale.ticks, right, "front"), "false-alarm frames per million");
   axis("front", fig.yaxis, fig.ygrid, SHARES, `recall of ${key === "event" ? "incidents" : "frames"}`);
   show("front");
 }

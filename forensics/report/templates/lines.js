@@ -4,7 +4,7 @@ const KINDS = {
   recall: { line: "#ffffff", halo: "#000000", dash: "solid", first: 0.3 },
   false: { line: "#000000", halo: "#ffffff", dash: "5 3", first: 0.62 },
 };
-const LABEL_HEIGHT = 15, LETTER = 6.4, PADDING = 8; // pixels
+const LABEL_HEIGHT = 15, PADDING = 8; // pixels
 
 const wanted = (kind) => byId(`lines-${kind}`)?.checked ?? false;
 

@@ -50,7 +50,7 @@ function drawCurve() {
     drawMark("trade", fig, mark, arm);
     curve.sources[arm] = { line, mark };
   }
-  axis("trade", fig.xaxis, fig.xgrid, scale.ticks, "false-alarm frames per million");
+  axis("trade", fig.xaxis, fig.xgrid, roomy(scale.ticks, right, "trade"), "false-alarm frames per million");
   axis("trade", fig.yaxis, fig.ygrid, SHARES, "recall of frames");
   show("trade");
 }
