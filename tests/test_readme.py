@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import forensics.report
 from forensics.cli.evaluate import evaluate_command
+from forensics.report.scripts import report_scripts
 from forensics.runlog.reader import open_run
 from tests.support.browser import Browser, fits
 from tests.support.examples import SCAN, Done, run_example
@@ -134,9 +135,9 @@ def test_kept_sample_report_is_current(examples: Examples) -> None:
                     assert alike(kept["arms"][arm][level][name], value), (arm, level, name)
     for model in open_run(folder / "RUN").manifest["models"]:
         assert model["sha256"] in page
-    for name in ("report.css", "explorer.js", "gallery.js"):
-        source = Path(forensics.report.__file__).parent / "templates" / name
-        assert source.read_text().strip() in page
+    style = Path(forensics.report.__file__).parent / "templates" / "report.css"
+    for source in (style.read_text().strip(), *report_scripts().sources):
+        assert source in page
     assert (
         kept_json(page, "surfaces")["totals"]["negative"] == kept["denominators"]["frames_negative"]
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from forensics.evaluation.log import Floats
+from forensics.evaluation.log import Floats, Ints
 from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.scored import INCIDENTS, recall_level
 from forensics.evaluation.surface import Surfaces, surfaces
@@ -39,21 +39,20 @@ def envelope(prepared: Prepared, point: OperatingPoint, counts: Surfaces | None 
     if not total or not negative:
         why = "truth has no positives" if not total else "truth has no negative frames"
         return _undefined(level, why)
-    recall = counts.counts["detected" if level == INCIDENTS else "frame_tp"][0] / total
+    recall = counts.counts[_found(level)][0] / total
     false = 1e6 * counts.counts["frame_fp"][0] / negative
     row = int(np.searchsorted(counts.detector, np.float32(point.detector)))
     budget = float(false[min(row, len(false) - 1), 0])
     if not budget:
         return _undefined(level, "the detector alone raises no false alarm at its threshold")
-    place = _front(np.where(counts.valid, recall, -1.0), false)
-    i, j = np.unravel_index(place, recall.shape)
+    i, j = front(counts, level)
     return {
         "level": level,
         "undefined": None,
         "false_alarms_per_million_max": budget,
         "area": {
             "detector": area(false[:, 0], recall[:, 0], budget),
-            "cascade": area(false.ravel()[place], recall.ravel()[place], budget),
+            "cascade": area(false[i, j], recall[i, j], budget),
         },
         "front": [
             {
@@ -84,13 +83,23 @@ def _count(prepared: Prepared, point: OperatingPoint) -> Surfaces:
     return surfaces(prepared, detector, [*classifier, *at], events=incidents)
 
 
-def _front(recall: Floats, false: Floats) -> Any:
-    """Places (in the flattened grid) of the pairs that no other beats, by rising false alarms."""
-    flat_recall, flat_false = recall.ravel(), false.ravel()
-    order = np.lexsort((-flat_recall, flat_false))
-    best = np.maximum.accumulate(flat_recall[order])
-    better = flat_recall[order] > np.append(0.0, best[:-1])
-    return order[better]
+def front(counts: Surfaces, level: str) -> tuple[Ints, Ints]:
+    """Rows and columns, in a surface of the whole run, of the pairs that no other beats.
+
+    They ascend in false alarm frames and in what is found, incidents or frames as `level` says.
+    Pairs that find nothing are not among them.
+    """
+    found = np.where(counts.valid, counts.counts[_found(level)][0], -1)
+    flat, false = found.ravel(), counts.counts["frame_fp"][0].ravel()
+    order = np.lexsort((-flat, false))
+    best = np.maximum.accumulate(flat[order])
+    better = flat[order] > np.append(0, best[:-1])
+    i, j = np.unravel_index(order[better], found.shape)
+    return np.asarray(i, np.int64), np.asarray(j, np.int64)
+
+
+def _found(level: str) -> str:
+    return "detected" if level == INCIDENTS else "frame_tp"
 
 
 def area(false: Floats, recall: Floats, budget: float) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from forensics.evaluation.curves import Sweep, at_least, sweep
 from forensics.evaluation.levels import DETECTOR, ArmCounts, count_arm
-from forensics.evaluation.log import Scores
+from forensics.evaluation.log import Ints, Scores
 from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.rates import undefined
 from forensics.evaluation.rematch import (
@@ -24,6 +24,10 @@ from forensics.evaluation.rematch import (
     ratio_at_recall,
 )
 from forensics.types import OperatingPoint
+
+EVENT, FRAME = "event", "frame"
+NO_POSITIVES = "truth has no positives"
+FINDS_NOTHING = "the cascade detects nothing"
 
 
 def removal(detector: ArmCounts, cascade: ArmCounts) -> dict[str, dict[str, int | None]]:
@@ -67,15 +71,15 @@ def matched_recall(
     swept = swept or sweep(prepared, None)
     level, scores, total, hit = _recalled(swept, cascade)
     if not total or not hit:
-        why = "truth has no positives" if not total else "the cascade detects nothing"
+        why = NO_POSITIVES if not total else FINDS_NOTHING
         return {"level": level, "undefined": why, "detector_threshold": None, "recall": None,
                 "detector": None, "cascade": None, "false_alarm_ratio": None,
                 "false_alarm_ratio_interval": undefined(why).to_json()}  # fmt: skip
-    threshold = float(scores[len(scores) - hit])
+    threshold = float(reaching(scores, np.array([hit]))[0])
     arm = count_arm(prepared, OperatingPoint(threshold, None), DETECTOR)
     detector, own = _figures(swept, arm), _figures(swept, cascade)
     ratio = _divide(own["false_alarm_frames"], detector["false_alarm_frames"])
-    incidents = level == "event"
+    incidents = level == EVENT
     limits = ratio_at_recall(_alone(prepared), kept_sums(prepared, cascade, incidents), incidents)
     return {
         "level": level,
@@ -109,10 +113,10 @@ def matched_false_alarms(
                 "recall_difference": None,
                 "recall_difference_interval": undefined(empty).to_json()}  # fmt: skip
     arm = count_arm(prepared, OperatingPoint(threshold, None), DETECTOR)
-    detected = int((arm.event.detected if level == "event" else arm.frame.tp).sum())
-    why = "" if total else "truth has no positives"
+    detected = int((arm.event.detected if level == EVENT else arm.frame.tp).sum())
+    why = "" if total else NO_POSITIVES
     difference = (hit - detected) / total if total else None
-    incidents = level == "event"
+    incidents = level == EVENT
     limits = undefined(why) if why else difference_at_false_alarms(
         _alone(prepared), kept_sums(prepared, cascade, incidents), incidents
     )  # fmt: skip
@@ -127,6 +131,25 @@ def matched_false_alarms(
     }
 
 
+def reaching(scores: Scores, hits: Ints) -> Scores:
+    """Highest thresholds at which `hits` (n,) of the ascending scores count: float32 (n,).
+
+    Each of `hits` is 1 or more and at most the number of scores.
+    """
+    return np.asarray(scores[len(scores) - hits], np.float32)
+
+
+def at_equal_recall(swept: Sweep, level: str, hits: Ints) -> tuple[Scores, Ints]:
+    """The detector alone where it finds as many: thresholds, and its false alarm frames there.
+
+    `swept` is `sweep(prepared, None)`; `hits` (n,) are incidents, or frames with a target, as
+    `level` (`EVENT`, `FRAME`) says; each is 1 or more and found at the lowest threshold of the
+    log. The same threshold and the same frames as in `matched_recall`.
+    """
+    thresholds = reaching(swept.incident if level == EVENT else swept.frame_tp, hits)
+    return thresholds, at_least(swept.frame_fp, thresholds)
+
+
 def _alone(prepared: Prepared) -> Moved:
     """The detector alone, from the floor of the log up."""
     return Moved(prepared, None, float(np.float32(prepared.run.manifest["thresholds"]["floor"])))
@@ -134,8 +157,8 @@ def _alone(prepared: Prepared) -> Moved:
 
 def _recalled(swept: Sweep, cascade: ArmCounts) -> tuple[str, Any, int, int]:
     if swept.n_incidents:
-        return "event", swept.incident, swept.n_incidents, int(cascade.event.detected.sum())
-    return "frame", swept.frame_tp, swept.n_positive, int(cascade.frame.tp.sum())
+        return EVENT, swept.incident, swept.n_incidents, int(cascade.event.detected.sum())
+    return FRAME, swept.frame_tp, swept.n_positive, int(cascade.frame.tp.sum())
 
 
 def threshold_within(lowest: float, scores: Scores, budget: int) -> float:

@@ -6,7 +6,7 @@ The page adds nothing of its own: it divides these counts by these totals, as `e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from forensics.evaluation.rates import rate_limits
 from forensics.evaluation.result import MILLION, per_camera
 from forensics.evaluation.surface import Surfaces, surfaces
 from forensics.report import comparison as said
+from forensics.report.contours import Contours, contours
+from forensics.report.equal import COLUMNS, Recalled, recalled, words
 from forensics.report.planted import Planted
 from forensics.report.wording import UNDEFINED, number, percent
 from forensics.types import OperatingPoint
@@ -54,7 +56,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Explorer:
-    """What the template prints: lines by level, what the script reads, and a table of the map."""
+    """What the template prints: lines by level, what the script reads, and tables of the charts.
+
+    `recalled` and `contours` are empty without a classifier.
+    """
 
     headlines: tuple[Line, ...]
     levels: tuple[tuple[str, tuple[Line, ...]], ...]
@@ -63,6 +68,9 @@ class Explorer:
     data: dict[str, Any]
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    recalled: tuple[Recalled, ...] = ()
+    front_columns: tuple[str, ...] = COLUMNS
+    contours: Contours = field(default_factory=Contours)
 
 
 NO_NEGATIVE = "the truth has no frame without a target"
@@ -122,7 +130,13 @@ def explore(prepared: Prepared, point: OperatingPoint, planted: Planted) -> Expl
         0 if point.classifier is None else 1 + _place(classifier, point.classifier),
     ]
     lines = [_with_planted(line, planted) for line in LINES]
-    columns, rows = _table(counted, detector, classifier, start)
+    whole = _whole(counted)
+    columns, rows = _table(whole, detector, classifier, start)
+    levels: tuple[Recalled, ...] = ()
+    curves = Contours()
+    if classifier:
+        levels = recalled(prepared, whole, (detector, (OFF, *classifier)), planted)
+        curves = contours(whole, detector, classifier, _picked(len(detector), start[0]))
     return Explorer(
         headlines=tuple(line for line in lines if line.headline),
         levels=tuple(
@@ -137,18 +151,32 @@ def explore(prepared: Prepared, point: OperatingPoint, planted: Planted) -> Expl
             "start": start,
             "gate": int((~counted.valid[:, -1]).sum()),
             "counts": {
-                name: _steps(grid.sum(axis=0))
-                for name, grid in counted.counts.items()
-                if name != "box_ignored"
+                name: _steps(grid) for name, grid in whole.counts.items() if name != "box_ignored"
             },
             "totals": _totals(prepared),
             "limits": limits,
             "lines": [[line.key, line.style, line.why] for line in (*LINES, *LEDGER)],
             "off": SWITCHED_OFF,
             "unclassified": NOT_CLASSIFIED,
+            "contours": curves.to_json(),
+            "equal": {level.key: level.data for level in levels},
+            "equal_words": words(),
         },
         columns=columns,
         rows=rows,
+        recalled=levels,
+        contours=curves,
+    )
+
+
+def _whole(counted: Surfaces) -> Surfaces:
+    """The surface of all cameras together, in one bucket."""
+    return Surfaces(
+        counted.detector,
+        counted.classifier,
+        {name: grid.sum(axis=0, keepdims=True) for name, grid in counted.counts.items()},
+        {name: values.sum(keepdims=True) for name, values in counted.totals.items()},
+        counted.valid,
     )
 
 
@@ -214,19 +242,19 @@ def _totals(prepared: Prepared) -> dict[str, float]:
 
 
 def _table(
-    counted: Surfaces, detector: Sequence[str], classifier: Sequence[str], start: Sequence[int]
+    whole: Surfaces, detector: Sequence[str], classifier: Sequence[str], start: Sequence[int]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """The map thinned to a table: recall and false alarms of frames at some of the pairs."""
     down = _picked(len(detector), start[0])
     across = [0, *(j for j in _picked(len(classifier) + 1, start[1]) if j)]
-    whole = {name: values.sum() for name, values in counted.totals.items()}
-    tp, fp = (counted.counts[name].sum(axis=0) for name in ("frame_tp", "frame_fp"))
+    positive, negative = (float(whole.totals[name][0]) for name in ("n_positive", "n_negative"))
+    tp, fp = (whole.counts[name][0] for name in ("frame_tp", "frame_fp"))
 
     def cell(i: int, j: int) -> str:
-        if not counted.valid[i, j]:
+        if not whole.valid[i, j]:
             return UNDEFINED
-        recall = tp[i, j] / whole["n_positive"] if whole["n_positive"] else None
-        rate = MILLION * fp[i, j] / whole["n_negative"] if whole["n_negative"] else None
+        recall = tp[i, j] / positive if positive else None
+        rate = MILLION * fp[i, j] / negative if negative else None
         return f"{percent(recall)}; {number(rate)}"
 
     names = [OFF, *classifier]

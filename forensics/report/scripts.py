@@ -14,7 +14,8 @@ from markupsafe import Markup
 from forensics.errors import ForensicsError
 
 _LIBRARY = ("bokeh.min.js", "bokeh-api.min.js")
-_OWN = ("explorer.js", "gallery.js")
+_EXPLORER = ("figures", "wording", "tables", "charts", "map", "lines", "trade", "front", "paper",
+             "start")  # fmt: skip
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -32,12 +33,17 @@ class Scripts:
 
 
 def report_scripts() -> Scripts:
-    """The charting library (BokehJS, from the package bokeh), the explorer that uses it, and the
-    gallery's switch."""
+    """The charting library (BokehJS, from the package bokeh), the explorer that uses it, made of
+    its parts, and the gallery's switch."""
     folder = files("forensics.report") / "templates"
-    own = [folder.joinpath(name).read_text(encoding="utf-8") for name in _OWN]
+
+    def own(name: str) -> str:
+        return folder.joinpath(f"{name}.js").read_text(encoding="utf-8")
+
     library = "\n".join(path.read_text(encoding="utf-8") for path in _library())
-    return Scripts((_inline(library), *map(_inline, own)))
+    explorer = "\n".join(map(own, _EXPLORER))
+    whole = f'"use strict";\n(() => {{\n{explorer}}})();\n'  # one scope for its parts alone
+    return Scripts((_inline(library), _inline(whole), _inline(own("gallery"))))
 
 
 def _library() -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -24,7 +23,7 @@ from forensics.types import OperatingPoint
 from tests.evaluation.helpers import NAN, Clip, make_run, spans_truth
 from tests.evaluation.test_surface import world as crowded_world
 from tests.support.browser import Browser, fits
-from tests.support.explorer import PRINT, assert_equal, figure, go, point_of, shown
+from tests.support.explorer import PRINT, assert_equal, equal_shown, figure, go, point_of, shown
 
 from .helpers import HIT, SIZE, coverage_of, on_disk, page_of
 
@@ -77,6 +76,10 @@ def test_below_the_gate_the_cascade_has_no_figure(
     with browser.open(path) as page:
         point = go(page, 0, 10)
         assert point.detector < 0.1 and point.classifier is not None
+        assert "gate" in page.locator("#equal-text").inner_text()
+        equal = equal_shown(page)
+        assert all("gate" in why for arm, why in equal.values() if arm == wording.UNDEFINED)
+        assert sum(text == wording.UNDEFINED for text, _ in equal.values()) == len(equal) - 1
         cells = shown(page)
         alone = OperatingPoint(point.detector, None)
         result = evaluate(run, truth, operating_point=alone).to_json()
@@ -145,8 +148,12 @@ def test_without_scripts_the_tables_remain(
         text = page.locator("#explorer").inner_text()
         assert "need JavaScript" in text and "Back to" not in text
         assert page.locator("#comparison table").first.is_visible()
-        page.locator("#explorer summary").last.click()
-        assert page.locator("#explorer table.grid").is_visible()
+        summaries = page.locator("#explorer > details > summary")
+        for place in range(summaries.count()):
+            summaries.nth(place).click()
+        tables = page.locator("#explorer table.grid")
+        assert tables.count() == summaries.count() == 4
+        assert all(table.is_visible() for table in tables.all())
 
 
 def frames_with(found: Mapping[int, Any]) -> Mapping[int, Any]:
@@ -190,9 +197,7 @@ def test_a_run_without_classifier_has_one_slider(tmp_path: Path, browser: Browse
 
 
 def test_the_script_words_numbers_as_python_does(browser: Browser, tmp_path: Path) -> None:
-    source = files("forensics.report").joinpath("templates/explorer.js").read_text()
-    block = re.search(r"// ---- wording.*?(?=// ---- the tables)", source, re.DOTALL)
-    assert block is not None
+    block = files("forensics.report").joinpath("templates/wording.js").read_text()
     empty = tmp_path / "empty.html"
     empty.write_text("<!DOCTYPE html><title>none</title>")
     draw = np.random.default_rng(1)
@@ -203,7 +208,7 @@ def test_the_script_words_numbers_as_python_does(browser: Browser, tmp_path: Pat
     shares = [value for value in values if value <= 1]
     with browser.open(empty) as page:
         texts = page.evaluate(
-            f"([values, shares]) => {{ {block[0]} return [values.map(number), shares.map(percent),"
+            f"([values, shares]) => {{ {block} return [values.map(number), shares.map(percent),"
             " values.map((v) => print.count(v))]; }",
             [values, shares],
         )

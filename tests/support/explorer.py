@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pytest
+
 from forensics.report import wording
-from forensics.report.explorer import LEDGER, LINES
+from forensics.report.equal import NEITHER, NONE_RAISED
+from forensics.report.explorer import LEDGER, LINES, NO_NEGATIVE
 from forensics.types import OperatingPoint
 
 PRINT = {"share": wording.percent, "rate": wording.number, "count": wording.count}
@@ -54,6 +58,61 @@ def assert_equal(page: Any, result: Figures) -> None:
         else:
             assert text == PRINT[line.style](value), (arm, line.key)
             assert below == under(result, arm, line.key), (arm, line.key)
+
+    if len(arms) > 1:
+        assert_matched(page, result["matched_recall"])
+
+
+def assert_matched(page: Any, matched: Figures | None, level: str | None = None) -> None:
+    """The detector alone at equal recall is that of `matched` (None: the classifier is off).
+
+    `matched` is as `evaluate` says it; `level` is what to select, by default what is selected.
+    """
+    chosen = page.locator("#front-level")
+    if level is not None:
+        chosen.select_option(level)
+    cells, text = equal_shown(page), page.locator("#equal-text").inner_text()
+    assert matched is None or matched["level"] == chosen.input_value()
+    why = "the classifier is switched off" if matched is None else matched["undefined"]
+    if not why and matched and matched["detector"]["false_alarms_per_million"] is None:
+        why = NO_NEGATIVE
+    if matched is None or why:
+        assert text == f"A comparison at equal recall cannot be made: {why}."
+        assert cells.pop(("cascade", "threshold"))[0] != wording.UNDEFINED
+        assert set(cells.values()) == {(wording.UNDEFINED, why)}
+        return
+    alone, own = matched["detector"], matched["cascade"]
+    frames = alone["false_alarm_frames"], own["false_alarm_frames"]
+    wanted = np.float32(matched["detector_threshold"])
+    assert np.float32(cells["detector", "threshold"][0]) == wanted
+    for arm, figures in (("detector", alone), ("cascade", own)):
+        assert cells[arm, "recall"][0] == wording.percent(matched["recall"])
+        assert cells[arm, "false"][0] == wording.count(figures["false_alarm_frames"])
+        assert cells[arm, "rate"][0] == wording.number(figures["false_alarms_per_million"])
+    assert f": {wording.count(frames[0])} false-alarm frame" in text
+    if frames[1]:
+        factor = wording.number(frames[0] / frames[1])
+        assert cells["detector", "factor"][0] == factor
+        same = "just as many as the cascade"
+        assert text.endswith(
+            f"{same}." if frames[0] == frames[1]
+            else f"{factor} times as many as the cascade's {wording.count(frames[1])}."
+        )  # fmt: skip
+        ratio = matched["false_alarm_ratio"]
+        assert ratio is None if not frames[0] else ratio == pytest.approx(frames[1] / frames[0])
+    else:
+        why = NONE_RAISED if frames[0] else NEITHER
+        assert cells["detector", "factor"] == (wording.UNDEFINED, why) and text.endswith(f"{why}.")
+
+
+def equal_shown(page: Any) -> dict[tuple[str, str], tuple[str, str]]:
+    """Figure and small print of the table at equal recall, by arm and row."""
+    cells = page.evaluate(
+        """[...document.querySelectorAll("#explorer [data-equal]")].map((cell) => [
+            cell.dataset.arm, cell.dataset.equal,
+            cell.children[0].textContent, cell.children[1]?.textContent ?? ""])"""
+    )
+    return {(arm, key): (text, below) for arm, key, text, below in cells}
 
 
 def under(result: Figures, arm: str, key: str) -> str:
