@@ -61,7 +61,7 @@ def test_a_temperature_is_optional_and_part_of_the_identity(folder: Path) -> Non
     ("old", "new", "message"),
     [
         ('name = "handgun"', "name = 3", "name has the wrong type"),
-        ('version = "1.0.0"\n', "", "version is missing"),
+        ('version = "1.1.0"\n', "", "version is missing"),
         ("schema = 1", "schema = 99", "schema is not 1"),
         ("floor = 0.05", "floor = 5", "floor is not between 0 and 1"),
         ("floor = 0.05", "floor = true", "floor has the wrong type"),
