@@ -35,6 +35,7 @@ class Recorder:
         self._schema = schemas.detections_schema(classifier_classes)
         self._results: list[tuple[str, int, FrameResult]] = []
         self._static: list[tuple[str, StaticFrame]] = []
+        pa.array([], pa.int64())  # pyarrow's first array imports pandas: now, not at a commit
 
     def add(
         self, results: Sequence[FrameResult], media_ids: Sequence[str | None], *, stills: bool
