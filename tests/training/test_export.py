@@ -224,6 +224,7 @@ def test_fit_is_exported_as_torch_computes_it(tmp_path: Path, crops: Any) -> Non
     graph, meta = onnx_files.classifier_from_fit(tmp_path, images)
     planes = onnx_files.as_input(images, Normalisation(meta.mean, meta.std))
     assert onnx_files.run_graph(graph, planes).shape == (3, 2)
+    assert "Pad" not in {node.op_type for node in graph.graph.node}
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04.", b"PK\x05\x06" + bytes(18), b"text"])
