@@ -94,8 +94,9 @@ class Engine(Protocol):
     float32 (n, ...), a new array. Each image's result is independent of the others in the batch,
     to the bit, so that logs do not depend on how frames were grouped. Not thread-safe, unless the
     engine has a number `parallel_calls` above 1: so many calls may then run at once. An engine
-    that is `resizable` also takes other heights and widths, multiples of the network's stride.
-    Raises BackendError.
+    that is `resizable` also takes other heights and widths, multiples of the network's stride. One
+    with `infer_above` need not compute all boxes: see the function of that name. Raises
+    BackendError.
     """
 
     provenance: Provenance
@@ -182,6 +183,16 @@ def parallel_calls(engine: Engine) -> int:
 def is_resizable(engine: Engine) -> bool:
     """Whether `infer` takes pictures that are not `imgsz` square."""
     return bool(getattr(engine, "resizable", False))
+
+
+def infer_above(engine: Engine, images: ImageArray, floor: float) -> FloatArray:
+    """As `engine.infer`, of a detector: float32 (n, 4 + classes, anchors).
+
+    Boxes of anchors that no class scores at least `floor` may be 0, where that saves work.
+    """
+    saving = getattr(engine, "infer_above", None)
+    result: FloatArray = saving(images, floor) if saving else engine.infer(images)
+    return result
 
 
 def available_cores() -> int:

@@ -4,13 +4,15 @@ Each image is a request of its own, spread over one stream per core: as fast as 
 machines measured, and results cannot depend on the batch. One request more than there are streams
 waits its turn, and several calls may run at once, so that no stream idles between batches.
 A network of fixed shape is faster than one of any: each shape asked for is compiled on its own.
+Boxes that nobody will look at are not computed (`ov_boxes`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
-from threading import Lock
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +20,14 @@ import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
 from forensics.backends.base import Model, Normalisation, Provenance, check_images
+from forensics.backends.ov_boxes import SparseBoxes
+from forensics.backends.ov_halves import Halves, halves
+from forensics.backends.ov_requests import OPENING, Requests
 from forensics.errors import BackendError
 from forensics.types import FloatArray, ImageArray
 
-# Held while a network is compiled and first run. Two first calls at once, on any two requests of a
-# process, can block for ever: OpenVINO (2026.4) sets up its element types in them, each of the two
-# waiting for what the other holds (a C++ guard; Python's lock).
-OPENING = Lock()
+# Below this score so many boxes are asked for that all of them cost less.
+SPARSE_FROM = 0.01
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -42,8 +45,13 @@ class OpenVinoEngine:
     ) -> None:
         self._model, self._normalisation = model, normalisation
         self._config = _config(threads, arithmetic)
-        self._compiled: dict[tuple[int, int], _Compiled] = {}
-        self.resizable = self._has_any_shape()
+        self._whole: dict[tuple[int, int], _Whole] = {}
+        self._sparse: dict[tuple[int, int], SparseBoxes] = {}
+        with self._refused():
+            network = _read(model)
+            shape = network.input(0).partial_shape
+            self.resizable = bool(shape[2].is_dynamic and shape[3].is_dynamic)
+            self._halves = halves(network) if self.resizable else None
         if not self.resizable:
             self._of_shape(model.imgsz, model.imgsz)
         self._workers = ThreadPoolExecutor(threads + 1, thread_name_prefix="openvino")
@@ -62,68 +70,88 @@ class OpenVinoEngine:
         check_images(images, self._model.imgsz, resizable=self.resizable)
         if not len(images):
             return self._no_result(images.shape[1], images.shape[2])
-        compiled = self._of_shape(images.shape[1], images.shape[2])
-        results = np.empty((len(images), *compiled.output), np.float32)
+        network = self._of_shape(images.shape[1], images.shape[2])
+        return self._run(network.run, network.output, images)
+
+    def infer_above(self, images: ImageArray, floor: float) -> FloatArray:
+        """As `infer`; boxes that no score of at least `floor` goes with may be left 0."""
+        if self._halves is None or floor < SPARSE_FROM or not len(images):
+            return self.infer(images)
+        check_images(images, self._model.imgsz, resizable=True)
+        network = self._sparse_of_shape(self._halves, images.shape[1], images.shape[2])
+        return self._run(partial(network.run, floor=floor), network.output, images)
+
+    def _run(
+        self,
+        run: Callable[[ImageArray, FloatArray], None],
+        output: tuple[int, ...],
+        images: ImageArray,
+    ) -> FloatArray:
+        results = np.empty((len(images), *output), np.float32)
         runs = [
-            self._workers.submit(compiled.run, image, result)
+            self._workers.submit(run, image, result)
             for image, result in zip(images, results, strict=True)
         ]
         try:
-            for run in runs:
-                run.result()
+            for one in runs:
+                one.result()
         except RuntimeError as error:
             raise BackendError(f"OpenVINO failed: {_first_line(error)}") from error
         return results
 
     def _no_result(self, height: int, width: int) -> FloatArray:
         """An empty result of the right shape, for which nothing is compiled."""
-        try:
-            network = _network(self._model, self._normalisation, (height, width))
-        except RuntimeError as error:
-            raise self._unusable(error) from error
+        with self._refused():
+            network = self._taking_pixels(_read(self._model), (height, width))
         shape = tuple(int(n) for n in network.output(0).get_shape())[1:]
         return np.empty((0, *shape), np.float32)
 
-    def _has_any_shape(self) -> bool:
+    def _of_shape(self, height: int, width: int) -> _Whole:
+        with OPENING, self._refused():
+            if (height, width) not in self._whole:
+                network = self._taking_pixels(_read(self._model), (height, width))
+                self._whole[height, width] = _Whole(network, self._config)
+            return self._whole[height, width]
+
+    def _sparse_of_shape(self, cut: Halves, height: int, width: int) -> SparseBoxes:
+        with OPENING, self._refused():
+            if (height, width) not in self._sparse:
+                scores = self._taking_pixels(cut.scores.clone(), (height, width))
+                self._sparse[height, width] = SparseBoxes(cut, scores, self._config)
+            return self._sparse[height, width]
+
+    def _taking_pixels(self, network: Any, sides: tuple[int, int]) -> Any:
+        """The network for pictures of these sides, uint8 (1, h, w, 3)."""
+        network.reshape([1, 3, *sides])
+        steps = PrePostProcessor(network)
+        source = steps.input()
+        source.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+        source.model().set_layout(ov.Layout("NCHW"))
+        process = source.preprocess().convert_element_type(ov.Type.f32)
+        process.mean([255.0 * value for value in self._normalisation.mean])
+        process.scale([255.0 * value for value in self._normalisation.std])
+        return steps.build()
+
+    @contextmanager
+    def _refused(self) -> Iterator[None]:
         try:
-            shape = ov.Core().read_model(self._model.data, b"").input(0).partial_shape
-            return bool(shape[2].is_dynamic and shape[3].is_dynamic)
+            yield
         except RuntimeError as error:
-            raise self._unusable(error) from error
-
-    def _of_shape(self, height: int, width: int) -> _Compiled:
-        with OPENING:
-            if (height, width) not in self._compiled:
-                try:
-                    network = _network(self._model, self._normalisation, (height, width))
-                    compiled = ov.Core().compile_model(network, "CPU", self._config)
-                except RuntimeError as error:
-                    raise self._unusable(error) from error
-                self._compiled[height, width] = _Compiled(compiled, (height, width))
-            return self._compiled[height, width]
-
-    def _unusable(self, error: RuntimeError) -> BackendError:
-        return BackendError(f"OpenVINO cannot run {self._model.name}: {_first_line(error)}")
+            line = _first_line(error)
+            raise BackendError(f"OpenVINO cannot run {self._model.name}: {line}") from error
 
 
-class _Compiled:
-    """A network of one shape, and requests to it. `output`: shape of a picture's result."""
+class _Whole:
+    """A network for pictures of one shape. `output`: shape of a picture's result."""
 
-    def __init__(self, compiled: Any, sides: tuple[int, int]) -> None:
-        self.output = tuple(int(n) for n in compiled.output(0).get_shape())[1:]
-        self._idle: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(int(compiled.get_property("NUM_STREAMS")) + 1):
-            self._idle.put(compiled.create_infer_request())
-        self.run(np.zeros((*sides, 3), np.uint8), np.empty(self.output, np.float32))
+    def __init__(self, network: Any, config: dict[str, Any]) -> None:
+        self._requests = Requests(network, config)
+        self.output = self._requests.outputs[0][1:]
 
     def run(self, image: ImageArray, result: FloatArray) -> None:
-        """Run one image, uint8 (h, w, 3), in place if it can be, and copy its output."""
-        request = self._idle.get()
-        try:
-            request.infer(np.ascontiguousarray(image[None]), share_inputs=True)
-            result[:] = request.get_output_tensor(0).data[0]
-        finally:
-            self._idle.put(request)
+        """Run one image, uint8 (h, w, 3), and copy its output."""
+        with self._requests.run(image[None]) as (found, *_):
+            result[:] = found[0]
 
 
 def arithmetics() -> tuple[str, ...]:
@@ -143,17 +171,8 @@ def open_engine(
     return OpenVinoEngine(model, normalisation, threads, arithmetic)
 
 
-def _network(model: Model, normalisation: Normalisation, sides: tuple[int, int]) -> Any:
-    network = ov.Core().read_model(model.data, b"")
-    network.reshape([1, 3, *sides])
-    steps = PrePostProcessor(network)
-    source = steps.input()
-    source.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-    source.model().set_layout(ov.Layout("NCHW"))
-    process = source.preprocess().convert_element_type(ov.Type.f32)
-    process.mean([255.0 * value for value in normalisation.mean])
-    process.scale([255.0 * value for value in normalisation.std])
-    return steps.build()
+def _read(model: Model) -> Any:
+    return ov.Core().read_model(model.data, b"")
 
 
 def _config(threads: int, arithmetic: str) -> dict[str, Any]:

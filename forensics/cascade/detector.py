@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from forensics.backends import Engine, is_resizable
+from forensics.backends import Engine, infer_above, is_resizable
 from forensics.boxes import nms
 from forensics.cascade.definition import DetectorSpec
 from forensics.errors import BackendError, CascadeError
@@ -27,8 +27,11 @@ class Detector:
         self._columns = [spec.classes.index(name) for name in spec.candidates]
 
     def infer(self, views: ImageArray) -> FloatArray:
-        """uint8 (n, imgsz, imgsz, 3) -> raw output float32 (n, 4 + classes, anchors)."""
-        raw = self.engine.infer(views)
+        """uint8 (n, imgsz, imgsz, 3) -> raw output float32 (n, 4 + classes, anchors).
+
+        Boxes below the floor may be 0.
+        """
+        raw = infer_above(self.engine, views, float(self._floor))
         wanted = 4 + len(self._spec.classes)
         if raw.ndim != 3 or raw.shape[1] != wanted:
             raise CascadeError(

@@ -1,0 +1,107 @@
+"""A detector that computes boxes only around the cells whose score reaches the floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forensics.backends.ov_halves import Halves
+from forensics.backends.ov_requests import Requests
+from forensics.backends.windows import WINDOW, Window, window_sides, windows
+from forensics.types import FloatArray, ImageArray
+
+# Windows in a run: one costs nearly as much as two.
+TOGETHER = 2
+# A window costs so many times what its cells do in a run of the whole map.
+OVERHEAD = 3
+
+
+class SparseBoxes:
+    """Both halves of a network; `scores`: that of `halves`, for pictures of one shape.
+
+    `output`: shape of a picture's result.
+    """
+
+    def __init__(self, halves: Halves, scores: Any, config: dict[str, Any]) -> None:
+        self._scores = Requests(scores, config)
+        (_, classes, anchors), *maps = self._scores.outputs
+        self.output = (4 + classes, anchors)
+        height = int(scores.input(0).get_shape()[1])
+        self._branches = [
+            _Branch(branch, halves.reach, shape, height / shape[2], config)
+            for branch, shape in zip(halves.boxes, maps, strict=True)
+        ]
+
+    def run(self, image: ImageArray, result: FloatArray, floor: float) -> None:
+        """Fill `result` for an image, uint8 (h, w, 3): all scores, and boxes where one reaches
+        `floor`; other boxes may be 0."""
+        with self._scores.run(image[None]) as (scores, *maps):
+            result[:4] = 0
+            result[4:] = scores[0]
+            wanted: NDArray[np.bool_] = result[4:].max(axis=0) >= np.float32(floor)
+            if not wanted.any():
+                return
+            start = 0
+            for branch, values in zip(self._branches, maps, strict=True):
+                sides = values.shape[2:]
+                stop = start + sides[0] * sides[1]
+                cells = wanted[start:stop].reshape(sides)
+                if cells.any():
+                    branch.fill(result[:4, start:stop].reshape(4, *sides), values, cells)
+                start = stop
+
+
+class _Branch:
+    """The branch of the boxes from a map of shape (1, channels, h, w), whose cells are `stride`
+    pixels wide."""
+
+    def __init__(
+        self,
+        network: Any,
+        reach: int,
+        shape: tuple[int, ...],
+        stride: float,
+        config: dict[str, Any],
+    ) -> None:
+        self._network, self._reach, self._shape, self._stride = network, reach, shape, stride
+        self._config = config
+        self._sides = window_sides(shape[2], shape[3])
+        self._of_windows = self._compiled(TOGETHER, self._sides)
+        self._of_map: Requests | None = None
+
+    def fill(self, boxes: FloatArray, values: NDArray[Any], cells: NDArray[np.bool_]) -> None:
+        """Compute those of `boxes` (4, h, w) that `cells` (h, w) ask for, and some around them."""
+        places = windows(cells, self._reach)
+        if len(places) * WINDOW**2 * OVERHEAD > cells.size:
+            with self._whole().run(values) as (found,):
+                boxes[:] = found.reshape(boxes.shape)
+        else:
+            for start in range(0, len(places), TOGETHER):
+                self._fill_blocks(boxes, values, places[start : start + TOGETHER])
+
+    def _fill_blocks(
+        self, boxes: FloatArray, values: NDArray[Any], places: Sequence[Window]
+    ) -> None:
+        height, width = self._sides
+        parts = np.zeros((TOGETHER, self._shape[1], height, width), values.dtype)
+        for part, place in zip(parts, places, strict=False):
+            part[:] = values[0, :, place.top :, place.left :][:, :height, :width]
+        with self._of_windows.run(parts) as (found,):
+            for place, one in zip(places, found.reshape(TOGETHER, 4, height, width), strict=False):
+                block = boxes[:, place.rows, place.columns]
+                block[:] = one[:, place.rows_inside, place.columns_inside]
+                block[0] += np.float32(place.left * self._stride)
+                block[1] += np.float32(place.top * self._stride)
+
+    def _whole(self) -> Requests:
+        if self._of_map is None:
+            self._of_map = self._compiled(1, (self._shape[2], self._shape[3]))
+        return self._of_map
+
+    def _compiled(self, batch: int, sides: tuple[int, int]) -> Requests:
+        network = self._network.clone()
+        network.reshape([batch, self._shape[1], *sides])
+        return Requests(network, self._config)
