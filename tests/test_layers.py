@@ -18,7 +18,7 @@ LONGEST_FUNCTION = 60
 HOMES = {
     "av": ("footage/", "bench/clips.py"),
     "click": ("cli/",),
-    "openvino": ("backends/ov.py", "bench/peer.py"),
+    "openvino": ("backends/ov", "bench/peer.py"),
     "onnxruntime": ("backends/ort.py", "backends/graphs.py", "training/"),
     "onnx": ("backends/graphs.py", "training/"),
     "tensorrt": ("backends/trt_library.py",),
