@@ -16,6 +16,7 @@ from forensics.errors import TruthError
 from forensics.evaluation.classes import DECOY, IGNORE_REGION, TARGET, class_roles, truth_notes
 from forensics.evaluation.log import Bools, Floats, Ints, Log
 from forensics.evaluation.naming import MediaNames
+from forensics.evaluation.overlap import agree, without
 from forensics.evaluation.rules import Rules
 from forensics.truth.base import MediaTruth, Span, Truth
 
@@ -116,34 +117,34 @@ class _Joiner:
     def add(self, code: int, media: MediaTruth) -> None:
         """Lay the labels of one file on media `code`."""
         self.matched += 1
-        earlier = self._seen.setdefault(code, [])
-        if self._repeats(code, media, earlier):
-            return
-        earlier.append(media)
         self._spans.setdefault(code, []).extend(media.spans)
-        if len(media.frames):
-            self._add_frames(code, media)
+        earlier = self._seen.setdefault(code, [])
+        fresh = self._not_yet_said(code, media, earlier)
+        if fresh is not None and len(fresh.frames):
+            earlier.append(fresh)
+            self._add_frames(code, fresh)
 
-    def _repeats(self, code: int, media: MediaTruth, earlier: list[MediaTruth]) -> bool:
-        """Whether the same labels were laid already; labels that contradict are refused."""
+    def _not_yet_said(
+        self, code: int, media: MediaTruth, earlier: list[MediaTruth]
+    ) -> MediaTruth | None:
+        """What `media` says of frames that no other file labelled; contradictions are refused."""
         for other in earlier:
-            shared = np.isin(media.frames, other.frames)
-            if not shared.any():
+            shared = np.intersect1d(media.frames, other.frames)
+            if not len(shared):
                 continue
-            same_boxes = np.array_equal(media.boxes.xyxy, other.boxes.xyxy)
-            if same_boxes and media.boxes.label == other.boxes.label:
-                return True
-            if media.name != other.name and self.log.still[code]:
-                self.notes.append(
-                    f"{media.name} shows the same picture as {other.name}: the labels of the "
-                    "latter are used"
+            if not agree(media, other, shared):
+                if media.name != other.name and self.log.still[code]:
+                    self.notes.append(
+                        f"{media.name} shows the same picture as {other.name}: the labels of the "
+                        "latter are used"
+                    )
+                    return None
+                raise TruthError(
+                    f"{media.name} frame {shared[0]} is labelled by both {other.source} and "
+                    f"{media.source}, and frames that both have differently; give one of them"
                 )
-                return True
-            raise TruthError(
-                f"{media.name} frame {media.frames[shared][0]} is labelled by both "
-                f"{other.source} and {media.source}, differently; give one of them"
-            )
-        return False
+            media = without(media, shared)
+        return media
 
     def _rows(self, code: int) -> slice:
         return slice(int(self.log.media_start[code]), int(self.log.media_start[code + 1]))
@@ -154,7 +155,10 @@ class _Joiner:
         if np.isnan(time_s).all():
             self.notes.append(
                 f"{self.log.path[code]} has no frames with a time: its spans label no frame"
+                + ("; their incidents cannot be judged, and are left out" if len(time_s) else "")
             )
+            if len(time_s):
+                return
         last_s = float(np.max(time_s[~np.isnan(time_s)], initial=-np.inf))
         roles = [(span, self.roles[span.label]) for span in spans]
         kept = [(span, _SPAN_LABEL[role[1]]) for span, role in roles if role is not None]
@@ -233,8 +237,13 @@ class _Joiner:
     def _add_intervals(self, code: int, frames: Ints, planted: Bools) -> None:
         """Positive frames as instants; frames that were not processed get interpolated times."""
         rows = self._rows(code)
+        if not len(frames) or self.log.still[code]:
+            return
+        if rows.start == rows.stop:  # nothing of the file was read: missed, at a time unknown
+            self._intervals.append((code, 0.0, 0.0, bool(planted.all())))
+            return
         timed = ~np.isnan(self.log.time_s[rows])
-        if not len(frames) or not timed.any():
+        if not timed.any():
             return
         times = _interpolate(
             frames, self.log.frame_index[rows][timed], self.log.time_s[rows][timed]

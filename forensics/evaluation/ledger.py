@@ -18,6 +18,11 @@ from forensics.evaluation.rules import Rules
 from forensics.runlog.reader import RunTables
 from forensics.types import CoverageState, Status
 
+# A step of the clock this much longer than the median one, and than was planned, is a hole: the
+# camera recorded nothing, or what it recorded is gone. Nobody watched there.
+MOST_STEPS, LEAST_HOLE_S = 5, 1.0
+LEAST_S = 1e-6  # below the resolution of any clock: what is left of subtracting equal times
+
 Holes = dict[int, list[tuple[float, float]]]
 _UNSEEN = (CoverageState.UNDECODABLE, CoverageState.NOT_REACHED)
 
@@ -71,7 +76,9 @@ def count_frames(
         box_frames=count(labels.has_boxes),
         timed_frames=count(evaluated & ~np.isnan(log.time_s)),
         suspect=count(evaluated & log.suspect),
-        hours_negative=_hours_negative(log, labels, incidents, rules, holes),
+        hours_negative=_hours_negative(
+            log, labels, _Clocks(incidents, rules, holes, planned_step_s(run))
+        ),
         coverage_unknown=unknown,
         files_lost=_files_lost(run),
     )
@@ -108,13 +115,38 @@ def _files_lost(run: RunTables) -> tuple[str, ...]:
     return tuple(row["path"] for row in rows if row["status"] not in (Status.OK, Status.PARTIAL))
 
 
-def _hours_negative(
-    log: Log, labels: Labels, incidents: Incidents, rules: Rules, holes: Holes
-) -> Floats:
+def planned_step_s(run: RunTables) -> float:
+    """The longest time that the scan itself left between two frames, sampling or static."""
+    sampling = run.manifest.get("sampling") or {}
+    static = sampling.get("static") or {}
+    return max(sampling.get("time_step_s") or 0.0, static.get("refresh_s") or 0.0)
+
+
+def frame_lengths(time_s: Floats, planned_s: float) -> Floats:
+    """Seconds that each frame of a file lasts, float64 (n,); `time_s` ascending.
+
+    Until the next one; the last frame, and one before a hole in the clock, as long as the median.
+    """
+    steps = np.diff(time_s)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    hole_s = max(MOST_STEPS * usual, planned_s + usual, LEAST_HOLE_S)
+    return np.append(np.where(steps > hole_s, usual, steps), usual)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clocks:
+    """What is taken out of the time that truth calls without a target."""
+
+    incidents: Incidents
+    rules: Rules
+    holes: Holes
+    planned_s: float
+
+
+def _hours_negative(log: Log, labels: Labels, clocks: _Clocks) -> Floats:
     """Hours of evaluable time outside incidents and their collars, by pts: float64 (M,).
 
-    A frame lasts until the next planned frame of its file, the last one as long as the file's
-    median frame. Unread spans are taken out.
+    For how long a frame counts: see `frame_lengths`. Unread spans are taken out.
     """
     hours = np.zeros(len(log.media_id), np.float64)
     evaluable = log.ok & ((labels.frame == NEGATIVE) | (labels.frame == POSITIVE))
@@ -123,11 +155,11 @@ def _hours_negative(
         clocked = ~np.isnan(log.time_s[rows])
         order = np.argsort(log.time_s[rows][clocked], kind="stable")
         time_s = log.time_s[rows][clocked][order]
-        steps = np.diff(time_s)
-        last = float(np.median(steps)) if len(steps) else 0.0
-        stop_s = np.append(time_s[1:], time_s[-1] + last)
-        outside = _outside(_excluded(code, incidents, rules, holes.get(code, [])))
+        stop_s = time_s + frame_lengths(time_s, clocks.planned_s)
+        spans = _excluded(code, clocks.incidents, clocks.rules, clocks.holes.get(code, []))
+        outside = _outside(spans)
         lasting = outside(stop_s) - outside(time_s)
+        lasting[lasting < LEAST_S] = 0.0
         hours[code] = float(lasting[evaluable[rows][clocked][order]].sum()) / 3600
     return hours
 

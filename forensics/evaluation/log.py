@@ -150,14 +150,17 @@ def _check_size(table: PartTable | pa.Table, name: str) -> None:
 
 
 def _media(table: pa.Table) -> dict[str, Any]:
-    """Columns of the media that have content, each content once, in the order of the table."""
+    """Columns of the media, each content once, in the order of the table.
+
+    A file that could not even be hashed goes by its path: what truth says of it still counts.
+    """
     rows = table.select(["media_id", "path", "camera_id", "width", "height", "kind"]).to_pylist()
     first: dict[str, dict[str, Any]] = {}
     aliases: dict[str, str] = {}
     for row in rows:
-        if row["media_id"] is not None:
-            first.setdefault(row["media_id"], row)
-            aliases[row["path"]] = row["media_id"]
+        identity = row["path"] if row["media_id"] is None else row["media_id"]
+        first.setdefault(identity, row)
+        aliases[row["path"]] = identity
     codes = {media_id: code for code, media_id in enumerate(first)}
     cameras = {name: code for code, name in enumerate(dict.fromkeys(map(_camera, first.values())))}
     kept = list(first.values())

@@ -15,8 +15,20 @@ import numpy as np
 from scipy import stats
 
 from forensics.evaluation.log import Floats
-from forensics.evaluation.rates import FEW_CAMERAS, Interval, undefined
-from forensics.evaluation.resampled import KIND, counted, effective_cameras, expanded_levels
+from forensics.evaluation.rates import (
+    ALL_EQUAL,
+    FEW_CAMERAS,
+    Interval,
+    no_events_ratio,
+    undefined,
+)
+from forensics.evaluation.resampled import (
+    KIND,
+    counted,
+    effective_cameras,
+    expanded_levels,
+    ratio_limits,
+)
 
 MAX_EXACT_CAMERAS = 16
 
@@ -58,10 +70,12 @@ def compare_rates(
     words += f"; under {FEW_CAMERAS} cameras: too narrow" if len(a) < FEW_CAMERAS else ""
     whole = float(exposure.sum())
     difference = _bootstrap(b - a, exposure, draws, levels, words, float((b - a).sum()) / whole)
-    if a.sum() > 0:
-        ratio = _bootstrap(b, a, draws, levels, words, float(b.sum() / a.sum()))
-    else:
+    if a.sum() == 0:
         ratio = undefined("undefined: the first side has none")
+    elif b.sum() == 0:
+        ratio = no_events_ratio(float(a.sum()), confidence)
+    else:
+        ratio = _bootstrap(b, a, draws, levels, words, float(b.sum() / a.sum()))
     p_value, test = sign_flip(b - a, seed=seed, replicates=replicates)
     return Paired(difference, ratio, p_value, test)
 
@@ -71,12 +85,13 @@ def _bootstrap(
 ) -> Interval:
     if len(top) < 2:
         return Interval(value, None, None, "no interval: one camera")
-    over, under = top[draws].sum(axis=1), bottom[draws].sum(axis=1)
-    sample = over[under > 0] / under[under > 0]
-    if np.ptp(sample) == 0:
-        return Interval(value, value, value, f"{words}; all replicates are equal")
-    low, high = np.quantile(sample, levels)
-    return Interval(value, float(min(low, value)), float(max(high, value)), words)
+    low, high = ratio_limits(top[draws].sum(axis=1), bottom[draws].sum(axis=1), levels)
+    if low is None and high is None:
+        return Interval(value, None, None, ALL_EQUAL)
+    if high is None:
+        words += "; no upper limit: in some replicates the first side has none"
+    high = None if high is None else max(high, value)
+    return Interval(value, None if low is None else min(low, value), high, words)
 
 
 def sign_flip(difference: Floats, *, seed: int, replicates: int) -> tuple[float | None, str]:

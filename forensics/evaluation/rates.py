@@ -24,6 +24,9 @@ from forensics.evaluation.resampled import (
 )
 
 FEW_CAMERAS = 8
+ALL_EQUAL = (
+    "no interval: all replicates of the cameras are equal, which tells nothing of how far off it is"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,23 @@ def clopper_pearson(hits: float, total: float, confidence: float = 0.95) -> tupl
     low = stats.beta.ppf(tail, hits, total - hits + 1) if hits else 0.0
     high = stats.beta.ppf(1 - tail, hits + 1, total - hits) if hits < total else 1.0
     return float(low), float(high)
+
+
+def no_events_ratio(others: float, confidence: float = 0.95) -> Interval:
+    """Of 0 events on one side to `others` on the other, equally exposed: an upper limit.
+
+    Exact and conditional: of all events, the share on the one side is binomial with the odds of
+    the ratio (Przyborowski and Wilenski 1940). With no events, one-sided.
+    """
+    share = 1 - (1 - confidence) ** (1 / others)
+    high = share / (1 - share)
+    return Interval(
+        0.0,
+        0.0,
+        high,
+        f"no events on one side: one-sided exact conditional binomial limit, {100 * confidence:g} "
+        "%, cameras pooled; frames of one camera are not independent: too narrow",
+    )
 
 
 def camera_log_t(events: Floats, exposure: Floats, confidence: float = 0.95) -> tuple[float, float]:
@@ -202,7 +222,8 @@ def camera_bootstrap(
 ) -> Interval:
     """Expanded percentile bootstrap of sum(hits) / sum(totals), resampling cameras.
 
-    Replicates in which nothing was exposed are left out.
+    Replicates in which nothing was exposed are left out. A proportion's limits are no narrower
+    than the pooled ones (Wilson), as cameras that happen to agree say little.
     """
     n, value = len(hits), float(hits.sum() / totals.sum())
     draws = np.random.default_rng(seed).integers(0, n, (replicates, n))
@@ -211,6 +232,11 @@ def camera_bootstrap(
     levels = expanded_levels(confidence, effective)
     low, high = np.quantile(over[under > 0] / under[under > 0], levels)
     few = f"; under {FEW_CAMERAS} cameras: too narrow" if n < FEW_CAMERAS else ""
+    if (hits <= totals).all():
+        pooled = wilson(float(hits.sum()), float(totals.sum()), confidence)
+        if pooled[0] < low or pooled[1] > high:
+            few = f"; widened to the pooled Wilson limits{few}"
+        low, high = min(low, pooled[0]), max(high, pooled[1])
     return Interval(
         value,
         float(min(low, value)),

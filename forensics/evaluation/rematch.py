@@ -9,7 +9,7 @@ events of a camera are those of both sides at the match that was observed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,8 +19,14 @@ from forensics.evaluation.levels import ArmCounts
 from forensics.evaluation.log import Floats, Ints, Scores
 from forensics.evaluation.match import survivors
 from forensics.evaluation.prepare import Prepared
-from forensics.evaluation.rates import FEW_CAMERAS, Interval
-from forensics.evaluation.resampled import KIND, counted, effective_cameras, expanded_levels
+from forensics.evaluation.rates import ALL_EQUAL, FEW_CAMERAS, Interval, no_events_ratio
+from forensics.evaluation.resampled import (
+    KIND,
+    counted,
+    effective_cameras,
+    expanded_levels,
+    ratio_limits,
+)
 from forensics.evaluation.result import per_camera
 
 MOST_THRESHOLDS = 4096
@@ -59,6 +65,9 @@ def ratio_at_recall(moved: Moved, kept: Sums, incidents: bool) -> Interval:
     fits = rows.fits_recall
     fine = (fits >= 0) & (rows.hits > 0) & (rows.false + rows.false_at_recall > 0)
     top, bottom = rows.false[fine], rows.false_at_recall[fine]
+    if not kept.false.any() and rows.alarms.any():
+        limits = no_events_ratio(float(rows.alarms.sum()), moved.prepared.rules.confidence)
+        return replace(limits, value=None)
     return _limits(top, bottom, rows.alarms, moved)
 
 
@@ -185,10 +194,10 @@ def _limits(top: Floats, bottom: Floats, events: Floats, moved: Moved) -> Interv
     words += f"; under {FEW_CAMERAS} cameras: too narrow" if n < FEW_CAMERAS else ""
     if not len(top):
         return Interval(None, None, None, words)
-    sample = np.divide(top, bottom, out=np.full(len(top), np.inf), where=bottom > 0)
     levels = expanded_levels(rules.confidence, effective)
-    low, high = np.quantile(sample, levels, method="inverted_cdf").tolist()
-    if not np.isfinite(high):
+    low, high = ratio_limits(top, bottom, levels)
+    if low is None and high is None:
+        return Interval(None, None, None, ALL_EQUAL)
+    if high is None:
         words += "; no upper limit: in some of them the other side has no false alarm"
-    limits = [limit if np.isfinite(limit) else None for limit in (low, high)]
-    return Interval(None, limits[0], limits[1], words)
+    return Interval(None, low, high, words)

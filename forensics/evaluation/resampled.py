@@ -55,6 +55,23 @@ def expanded_levels(confidence: float, cameras: Floats | float) -> Floats:
     return np.stack([low, 1 - low])
 
 
+def ratio_limits(top: Floats, bottom: Floats, levels: Floats) -> tuple[float | None, float | None]:
+    """Percentiles of top / bottom over replicates; None for one beyond all numbers.
+
+    Replicates with nothing on either side are left out. Where all of them are equal the cameras say
+    nothing of how far the figure may be off: both are None.
+    """
+    some = (top != 0) | (bottom != 0)
+    top, bottom = top[some], bottom[some]
+    if not len(top):
+        return None, None
+    sample = np.divide(top, bottom, out=np.full(len(top), np.inf), where=bottom > 0)
+    if sample.min() == sample.max():
+        return None, None
+    low, high = np.quantile(sample, levels, method="inverted_cdf").tolist()
+    return (low if np.isfinite(low) else None), (high if np.isfinite(high) else None)
+
+
 def counted(cameras: int, effective: float) -> str:
     """In words, of how many cameras a figure is, and as how many equal ones they count."""
     return f"over {cameras} cameras that count as {effective:.1f} alike"

@@ -9,7 +9,7 @@ from forensics.evaluation.levels import CASCADE, DETECTOR, count_arm
 from forensics.evaluation.log import Floats
 from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.rates import proportion_interval, rate_interval
-from forensics.evaluation.result import per_camera
+from forensics.evaluation.result import MILLION, per_camera
 from forensics.types import OperatingPoint
 
 INCIDENTS, FRAMES = "incidents", "frames"
@@ -53,7 +53,7 @@ def scored_on(prepared: Prepared, point: OperatingPoint, cameras: Sequence[int])
         ).to_json(),
         "frames_negative": round(1e6 * float(millions.sum())),
         "false_alarm_frames": round(float(false_frames.sum())),
-        "false_alarms_per_million": rate_interval(
-            false_frames, millions, rules.confidence
-        ).to_json(),
+        "false_alarms_per_million": rate_interval(false_frames, millions, rules.confidence)
+        .at_most(MILLION)
+        .to_json(),
     }

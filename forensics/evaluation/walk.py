@@ -111,7 +111,7 @@ class _Walk:
         exposure = self._exposure[cameras]
         positives = float(self._positives[cameras].sum())
         whole = float(exposure.sum())
-        observed = float(events.sum()) / whole if whole else None
+        observed = float(events.sum()) / whole if whole > 0 else None
         bound = (lower_bound if self._goal.is_recall else upper_bound)(events, exposure, risk)
         figure = bound if self._terms.guarantee else observed
         fine = whole > 0 and figure is not None and self._within(figure)
@@ -119,7 +119,7 @@ class _Walk:
         return Step(
             place=(i, j),
             point=OperatingPoint(float(counts.detector[i]), threshold),
-            bound=bound if whole else None,
+            bound=bound if whole > 0 else None,
             observed=observed,
             recall=float(self._hits[cameras, i, j].sum()) / positives if positives else None,
             false_alerts=int(counts.counts["false_alerts"][cameras, i, j].sum()),

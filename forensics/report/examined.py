@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from forensics.report.clock import clocks
+from forensics.report.clock import Clock, clocks
 from forensics.report.wording import NBSP, clean, count, hours, percent, plural, size
 from forensics.runlog.reader import RunTables, looked_at
 from forensics.types import CoverageState, Status
@@ -23,6 +23,7 @@ _STATES = {
     CoverageState.NOT_REACHED: "not reached",
 }
 MOST_LISTED = 400
+NO_CLOCK = Clock(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ def _unique(media: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _coverage(run: RunTables) -> dict[Any, _File]:
     files: dict[Any, _File] = defaultdict(lambda: _File(Counter()))
+    timed = clocks(run)
     for row in run.coverage.to_pylist():
         file = files[row["media_id"] or row["path"]]
         if row["n_frames"] is None:
@@ -135,8 +137,9 @@ def _coverage(run: RunTables) -> dict[Any, _File]:
             file.frames[row["state"]] += row["n_frames"]
         span = (row["start_time_s"], row["stop_time_s"])
         if row["state"] == CoverageState.SCANNED and None not in span:
-            file.examined_s += max(0.0, span[1] - span[0])
-    for media_id, clock in clocks(run).items():
+            clock = timed.get(row["media_id"], NO_CLOCK)
+            file.examined_s += clock.recorded(*span)
+    for media_id, clock in timed.items():
         if media_id in files:
             files[media_id].examined_s += clock.step_s  # the last frame lasts as the others do
     return files
