@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from forensics.evaluation.grid import typed
+
 WIDTH = 110
 Figures = Mapping[str, Any]
 
@@ -42,11 +44,18 @@ def plain_console(stream: io.StringIO) -> Console:
 
 def _heading(result: Figures) -> str:
     point, rules = result["operating_point"], result["rules"]
-    classifier = "off" if point["classifier"] is None else f"{point['classifier']:g}"
     return (
-        f"detector threshold {point['detector']:g}, classifier threshold {classifier}; "
+        f"{thresholds(point)}; "
         f"IoU {rules['iou']:g}, gap {rules['gap_s']:g} s, collar {rules['collar_s']:g} s, "
         f"confirmation {rules['confirm']}, unlabelled frames: {rules['unlabelled']}"
+    )
+
+
+def thresholds(point: Figures) -> str:
+    """An operating point in words; typed as written, it counts the same."""
+    return (
+        f"detector threshold {typed(point['detector'])}, "
+        f"classifier threshold {typed(point['classifier'])}"
     )
 
 
@@ -117,7 +126,7 @@ def _same_recall(figures: Figures) -> str:
     alone, cascade = figures["detector"], figures["cascade"]
     return (
         f"at {figures['level']} recall {number(figures['recall'])} the detector alone needs "
-        f"threshold {figures['detector_threshold']:.4g}: "
+        f"threshold {typed(figures['detector_threshold'])}: "
         f"{number(alone['false_alarm_frames'])} false alarm frames against "
         f"{number(cascade['false_alarm_frames'])} of the cascade "
         f"(ratio {interval(figures['false_alarm_ratio_interval'])})"
@@ -130,7 +139,7 @@ def _same_alarms(figures: Figures) -> str:
     key = "incident_recall" if figures["level"] == "event" else "frame_recall"
     return (
         f"with at most {number(figures['cascade']['false_alarm_frames'])} false alarm frames the "
-        f"detector alone (threshold {figures['detector_threshold']:.4g}) has "
+        f"detector alone (threshold {typed(figures['detector_threshold'])}) has "
         f"{figures['level']} recall {number(figures['detector'][key])} against "
         f"{number(figures['cascade'][key])} of the cascade "
         f"(difference {interval(figures['recall_difference_interval'])})"

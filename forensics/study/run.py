@@ -12,6 +12,7 @@ import pandas as pd
 
 from forensics.errors import ForensicsError
 from forensics.evaluation.decisions import decisions
+from forensics.evaluation.grid import typed
 from forensics.evaluation.incidents import incidents
 from forensics.evaluation.levels import CASCADE
 from forensics.evaluation.prepare import prepare
@@ -106,13 +107,12 @@ class Run:
     def __repr__(self) -> str:
         manifest, cascade = self.tables.manifest, self.tables.manifest["cascade"]
         point = self.operating_point
-        second = "off" if point.classifier is None else f"{point.classifier:g}"
         return (
             f"Run {self.tables.folder.name} ({manifest.get('status', 'complete')}): "
             f"{len(self.media):,} files, {self.tables.frames.num_rows:,} frames, "
             f"{self.tables.detections.num_rows:,} detections; cascade {cascade.get('name')} "
             f"{cascade.get('version')}, floor {manifest['thresholds']['floor']:g}, detector "
-            f"threshold {point.detector:g}, classifier threshold {second}"
+            f"threshold {typed(point.detector)}, classifier threshold {typed(point.classifier)}"
         )
 
     def _repr_html_(self) -> str:

@@ -78,6 +78,13 @@ def test_numbers_for_people() -> None:
     assert wording.clean("a\u202eb\tc\u00a0d\u2028") == "a\\u202eb\\tc\u00a0d\\u2028"
 
 
+def test_a_threshold_is_written_so_that_it_counts_the_same() -> None:
+    score = np.float32(0.91237)
+    assert wording.threshold(float(score)) == "0.91237"
+    assert np.float32(wording.threshold(0.1234567)) == np.float32(0.1234567)
+    assert wording.threshold(0.5) == "0.5" and wording.threshold(None) == "off"
+
+
 def table(n: int) -> pd.DataFrame:
     path = np.where(np.arange(n) % 10 == 0, "rare", "common")
     return pd.DataFrame({"score": np.linspace(0.9, 0.1, n), "path": path})

@@ -1,0 +1,69 @@
+"""What is printed says no more and no less than the figures: thresholds, shares, notes."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from forensics.evaluation import prepare
+from forensics.evaluation.evaluate import evaluate_prepared
+from forensics.evaluation.grid import typed
+from forensics.evaluation.levels import DETECTOR, count_arm
+from forensics.evaluation.prepare import Prepared
+from forensics.evaluation.side_by_side import compare_arms_prepared
+from forensics.evaluation.text import render
+from forensics.evaluation.text_compare import render_comparison
+from forensics.types import OperatingPoint
+
+from .helpers import Clip, make_run, spans_truth
+
+ON, AWAY = (10, 10, 50, 50), (300, 300, 40, 40)
+TYPED = r"(?:at|threshold) ([0-9.]*[0-9])"
+
+
+def odd_scores() -> Prepared:
+    """Incidents whose scores need more than four digits, in three cameras."""
+    found = {
+        100: [(ON, 0.91237, 0.95)],
+        200: [(ON, 0.98, 0.95)],
+        5: [(AWAY, 0.95, 0.1)],
+        250: [(AWAY, 0.913, 0.9)],
+    }
+    clips = [Clip(f"{n}.mp4", 300, camera=f"c{n}", detections=found) for n in range(3)]
+    parts = ((0, 9.9, "none"), (9.9, 10.2, "gun"), (10.2, 19.9, "none"), (19.9, 20.2, "gun"))
+    spans = [(clip.path, *part) for clip in clips for part in (*parts, (20.2, 30, "none"))]
+    return prepare(make_run(*clips), spans_truth(*spans))
+
+
+def test_a_printed_threshold_finds_what_is_said_of_it() -> None:
+    prepared = odd_scores()
+    result = evaluate_prepared(prepared).to_json()
+    words = " ".join(re.sub("[│|]", " ", render(result)).split())
+    both = " ".join(render_comparison(compare_arms_prepared(prepared).to_json()).split())
+    for key, starts in (
+        ("matched_recall", ("the detector alone needs", "moves its detector threshold")),
+        ("matched_false_alarms", ("detector alone (threshold", "At no more false alarm frames")),
+    ):
+        said = result[key]["detector"]
+        for text, start in zip((words, both), starts, strict=True):
+            shown = re.search(TYPED, text[text.index(start) :])
+            assert shown is not None
+            arm = count_arm(prepared, OperatingPoint(float(shown[1]), None), DETECTOR)
+            assert arm.event.detected.sum() == said["incidents_detected"]
+            assert arm.frame.fp.sum() == said["false_alarm_frames"]
+    assert result["matched_recall"]["detector"]["incidents_detected"] == 6
+
+
+def test_the_operating_point_is_printed_as_it_can_be_typed() -> None:
+    point = OperatingPoint(0.9123701, 0.5)
+    result = evaluate_prepared(odd_scores(), point).to_json()
+    assert "detector threshold 0.9123701, classifier threshold 0.5;" in render(result)
+    assert typed(None) == "off" and typed(1.0) == "1" and typed(0.3) == "0.3"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_typed_thresholds_read_back_as_the_same_number(seed: int) -> None:
+    scores = np.random.default_rng(seed).random(500).astype(np.float32)
+    assert [np.float32(typed(score)) for score in scores] == scores.tolist()
