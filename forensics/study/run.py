@@ -17,7 +17,6 @@ from forensics.evaluation.incidents import incidents
 from forensics.evaluation.levels import CASCADE
 from forensics.evaluation.prepare import prepare
 from forensics.evaluation.rules import point_at, run_rules
-from forensics.report.planted import planted_files
 from forensics.runlog import reader
 from forensics.study import tables
 from forensics.study.gallery import Gallery, gallery
@@ -102,7 +101,7 @@ class Run:
         paths = [Path(path) for path in truth]
         labels = load_truth(paths, truth_format)
         chosen = run_rules(self.tables, class_map=class_map, **rules)
-        return Study(self, labels, prepare(self.tables, labels, chosen), planted_files(paths))
+        return Study(self, labels, prepare(self.tables, labels, chosen))
 
     def __repr__(self) -> str:
         manifest, cascade = self.tables.manifest, self.tables.manifest["cascade"]

@@ -27,7 +27,7 @@ from tests.support.explorer import PRINT, assert_equal, equal_shown, figure, go,
 
 from .helpers import HIT, SIZE, coverage_of, on_disk, page_of
 
-NOTHING = Planted((0, 0), (0, 0), (0, 0), frozenset())
+NOTHING = Planted((0, 0), (0, 0), (0, 0))
 
 
 def written(tmp_path: Path, run: RunTables, truth: Truth, **options: Any) -> Path:

@@ -14,8 +14,8 @@ from forensics.errors import TruthError
 from forensics.report import wording
 from forensics.report.choose import choose, rule
 from forensics.report.figures import plots
-from forensics.report.planted import planted_files
 from forensics.report.provenance import looked
+from forensics.truth.planted import planted_files
 from forensics.types import OperatingPoint
 
 NBSP = "\u00a0"
