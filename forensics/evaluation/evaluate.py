@@ -49,7 +49,7 @@ def evaluate_prepared(prepared: Prepared, point: OperatingPoint | None = None) -
         removal=removal(detector, cascade) if cascade else None,
         matched_recall=matched_recall(prepared, cascade, alone) if cascade else None,
         matched_false_alarms=matched_false_alarms(prepared, cascade, alone) if cascade else None,
-        envelope=envelope(prepared, point) if cascade else None,
+        envelope=envelope(prepared, point, alone=alone) if cascade else None,
         strata=strata_rows(prepared, point, detector, cascade),
         planted=planted(prepared),
         cameras=camera_table(prepared, detector, cascade),
