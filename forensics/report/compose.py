@@ -39,10 +39,11 @@ from forensics.types import OperatingPoint
 
 @dataclass(frozen=True, slots=True)
 class TruthInput:
-    """Labels, and the hashes of the files they came from."""
+    """Labels, the hashes of the files they came from, and their format where it was given."""
 
     labels: Truth
     files: tuple[provenance.Item, ...] = ()
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Composer:
         return self._common(truth.files, result["rules"]) | {
             "verdict": verdict,
             "examined": examined,
-            "explorer": explore(prepared, self.point, planted),
+            "explorer": explore(prepared, self.point, planted, truth.format),
             "scripts": report_scripts(),
             "levels": comparison(result["arms"], planted, notes),
             "taken": removed_rows(result, planted, notes) if result["removal"] else (),

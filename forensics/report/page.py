@@ -25,7 +25,7 @@ from forensics.types import OperatingPoint
 def read_truth(paths: Sequence[Path], truth_format: str | None = None) -> TruthInput:
     """Read truth and hash its files."""
     labels = load_truth(paths, truth_format)
-    return TruthInput(labels, provenance.hash_truth(paths, labels.sources))
+    return TruthInput(labels, provenance.hash_truth(paths, labels.sources), truth_format)
 
 
 def write_report(

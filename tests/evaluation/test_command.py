@@ -69,8 +69,24 @@ def test_expected_errors_pass_through_to_the_one_boundary(invoke) -> None:
     assert isinstance(error, TruthError) and "--class-map weapon=gun" in str(error)
 
 
+def test_the_classifier_can_be_switched_off(invoke) -> None:
+    result = invoke(
+        "--class-map", "weapon=gun", "--classifier-threshold", "off", "--format", "json"
+    )
+    figures = json.loads(result.output)
+    assert figures["operating_point"] == {"detector": 0.5, "classifier": None}
+    assert figures["arms"]["cascade"] is None
+
+
 @pytest.mark.parametrize(
-    "options", [("--class-map", "weapon"), ("--confirm", "5/3"), ("--detector-threshold", "2")]
+    "options",
+    [
+        ("--class-map", "weapon"),
+        ("--confirm", "5/3"),
+        ("--detector-threshold", "2"),
+        ("--classifier-threshold", "1.5"),
+        ("--classifier-threshold", "none"),
+    ],
 )
 def test_wrong_options_are_usage_errors(invoke, options) -> None:
     assert invoke(*options).exit_code == 2
