@@ -16,7 +16,11 @@ from forensics.errors import ForensicsError
 from forensics.evaluation import evaluate
 from forensics.report import Options
 from forensics.report.evidence import GONE
+from forensics.report.examined import examine
 from forensics.report.page import build_report, json_block, read_truth, write_report
+from forensics.report.planted import Planted
+from forensics.report.quantities import Footnotes
+from forensics.report.verdict import judge
 from forensics.types import OperatingPoint
 from tests.evaluation.helpers import NAN, Clip, make_run, spans_truth
 
@@ -148,6 +152,21 @@ def test_the_verdict_states_gain_and_loss_and_the_fair_comparison(judged: str) -
     assert "To find the same number of incidents, 2," in text
     assert "No alarm is no proof that nothing is there" in text
     assert "planted" not in Page(judged).text[""]
+
+
+def test_the_verdict_names_how_each_interval_was_made(tmp_path: Path, judged: str) -> None:
+    """The cascade raises none: its limit is one-sided, the detector's interval is not."""
+    found = {frame: [(HIT, 0.9, 0.1)] for frame in range(3)}
+    names = [f"{number}.mp4" for number in range(9)]
+    run = make_run(*(Clip(name, 20, detections=found) for name in names))
+    result = evaluate(run, spans_truth(*((name, 0, 9, "none") for name in names))).to_json()
+    verdict = judge(result, Planted((0, 0), (0, 0), (0, 0)), examine(run), Footnotes())
+    frames = [result["arms"][arm]["frame"] for arm in ("detector", "cascade")]
+    rates = [frame["false_alarms_per_million"] for frame in frames]
+    said = next(text for text in verdict.sentences if "in brackets" in text)
+    assert f"of the detector, {rates[0]['method']}; of the cascade, no events: one-sided" in said
+    assert rates[1]["method"] in said
+    assert "in brackets the interval, camera log-t over 2" in Page(judged).text["verdict"]
 
 
 def test_planted_stands_wherever_positives_count(place) -> None:
