@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.text import Text
 from forensics.evaluation.grid import typed
 
 WIDTH = 110
+ALL_BUT = 0.9999  # the greatest share of four digits that is not all
 Figures = Mapping[str, Any]
 
 
@@ -165,11 +167,13 @@ def _matching(result: Figures) -> list[str]:
 
 
 def number(value: float | None) -> str:
-    """A number for people: `n/a` when it is not defined."""
+    """A number for people: `n/a` when it is not defined; a share never rounds to none or all."""
     if value is None:
         return "n/a"
     if isinstance(value, int):
         return f"{value:,}"
+    if ALL_BUT < abs(value) < 1:
+        value = math.copysign(ALL_BUT, value)
     return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 

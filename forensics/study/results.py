@@ -17,7 +17,7 @@ import pandas as pd
 from forensics.evaluation.grid import typed
 from forensics.evaluation.result import Evaluation
 from forensics.evaluation.side_by_side import SideBySide
-from forensics.evaluation.text import level_rows, render
+from forensics.evaluation.text import level_rows, number, render
 from forensics.evaluation.text_compare import render_comparison
 
 LIMITS = ("value", "low", "high")
@@ -199,4 +199,4 @@ def _short(value: float) -> str:
     """A number for a table's cell."""
     if np.isnan(value):
         return "n/a"
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else number(value)

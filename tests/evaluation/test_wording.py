@@ -13,7 +13,7 @@ from forensics.evaluation.grid import typed
 from forensics.evaluation.levels import DETECTOR, count_arm
 from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.side_by_side import compare_arms_prepared
-from forensics.evaluation.text import render
+from forensics.evaluation.text import number, render
 from forensics.evaluation.text_compare import render_comparison
 from forensics.types import OperatingPoint
 
@@ -61,6 +61,18 @@ def test_the_operating_point_is_printed_as_it_can_be_typed() -> None:
     result = evaluate_prepared(odd_scores(), point).to_json()
     assert "detector threshold 0.9123701, classifier threshold 0.5;" in render(result)
     assert typed(None) == "off" and typed(1.0) == "1" and typed(0.3) == "0.3"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.99998, "0.9999"), (0.999949, "0.9999"), (0.9998, "0.9998"), (-0.99998, "-0.9999"),
+        (1.0, "1"), (1.00001, "1"), (0.0, "0"), (1e-7, "1e-07"), (0.00012345, "0.0001234"),
+        (999.99, "1000"), (1234.56, "1,234.6"), (12345, "12,345"), (None, "n/a"),
+    ],
+)  # fmt: skip
+def test_a_share_never_rounds_to_none_or_all(value: float | None, text: str) -> None:
+    assert number(value) == text
 
 
 @pytest.mark.parametrize("seed", range(3))
