@@ -15,9 +15,10 @@ from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.side_by_side import compare_arms_prepared
 from forensics.evaluation.text import number, render
 from forensics.evaluation.text_compare import render_comparison
+from forensics.truth.base import combine
 from forensics.types import OperatingPoint
 
-from .helpers import Clip, make_run, spans_truth
+from .helpers import Clip, boxes_truth, make_run, spans_truth
 
 ON, AWAY = (10, 10, 50, 50), (300, 300, 40, 40)
 TYPED = r"(?:at|threshold) ([0-9.]*[0-9])"
@@ -61,6 +62,22 @@ def test_the_operating_point_is_printed_as_it_can_be_typed() -> None:
     result = evaluate_prepared(odd_scores(), point).to_json()
     assert "detector threshold 0.9123701, classifier threshold 0.5;" in render(result)
     assert typed(None) == "off" and typed(1.0) == "1" and typed(0.3) == "0.3"
+
+
+def test_notes_deny_only_what_is_not_defined() -> None:
+    """An incident between two processed frames can be found or missed, frames of it cannot."""
+    run = make_run(Clip("a.mp4", 40, every=10, detections={0: [(ON, 0.9, 0.9)]}))
+    told = spans_truth(("a.mp4", 0, 1.2, "none"), ("a.mp4", 1.2, 1.5, "gun"))
+    result = evaluate_prepared(prepare(run, told)).to_json()
+    cascade = result["arms"]["cascade"]
+    assert cascade["frame"]["recall"] is None and cascade["event"]["recall"] == 1
+    notes = [note for note in result["notes"] if "not defined" in note]
+    assert notes == ["the truth has no positive frames here: recall of frames is not defined"]
+    run = make_run(Clip("a.mp4", 10, detections={0: [(ON, 0.9, 0.9), (AWAY, 0.8, 0.9)]}))
+    only = combine([boxes_truth("a.mp4", {0: [ON]}), spans_truth(("a.mp4", 0, 9, "gun"))])
+    result = evaluate_prepared(prepare(run, only)).to_json()
+    assert result["arms"]["cascade"]["box"]["false_alarms_per_million"]["value"] == 1e6
+    assert any("the rate of false alarm frames is not" in note for note in result["notes"])
 
 
 @pytest.mark.parametrize(
