@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,6 +79,23 @@ def test_notes_deny_only_what_is_not_defined() -> None:
     result = evaluate_prepared(prepare(run, only)).to_json()
     assert result["arms"]["cascade"]["box"]["false_alarms_per_million"]["value"] == 1e6
     assert any("the rate of false alarm frames is not" in note for note in result["notes"])
+
+
+def test_every_interval_in_the_json_says_how_it_was_made() -> None:
+    def check(found: Any) -> int:
+        if isinstance(found, list):
+            return sum(map(check, found))
+        if not isinstance(found, dict):
+            return 0
+        if {"low", "high"} <= found.keys():
+            assert found["method"].startswith("undefined: ") == (found["value"] is None)
+            return 1
+        return sum(map(check, found.values()))
+
+    result = evaluate_prepared(odd_scores()).to_json()
+    assert check(result["strata"]) == len(result["strata"]) > 20
+    assert check(result) > len(result["strata"]) + 10
+    assert {row["method"].split(",")[0] for row in result["strata"] if row["total"]} == {"Wilson"}
 
 
 @pytest.mark.parametrize(
