@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from forensics.cli.options import GivenTruth, emit, truth_options
+from forensics.cli.options import GivenTruth, chosen_point, emit, threshold_or_off, truth_options
 from forensics.evaluation.evaluate import evaluate
-from forensics.evaluation.rules import point_at, run_rules
+from forensics.evaluation.rules import run_rules
 from forensics.evaluation.text import render
 from forensics.runlog.reader import open_run
 
@@ -38,7 +38,12 @@ def _confirm(
 @click.argument("run", type=click.Path(path_type=Path))
 @truth_options(required=True)
 @click.option("--detector-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
-@click.option("--classifier-threshold", type=click.FloatRange(0, 1), help="Default: as scanned.")
+@click.option(
+    "--classifier-threshold",
+    callback=threshold_or_off,
+    metavar="NUMBER|off",
+    help="Off: the detector alone. Default: as scanned.",
+)
 @click.option("--iou", type=float, default=0.5, show_default=True, help="Least overlap of a hit.")
 @click.option("--gap", type=float, help="Seconds between alerts. Default: as the cascade says.")
 @click.option(
@@ -60,7 +65,7 @@ def evaluate_command(  # noqa: PLR0913, PLR0917 - one per option
     run: Path,
     given: GivenTruth,
     detector_threshold: float | None,
-    classifier_threshold: float | None,
+    classifier_threshold: float | str | None,
     iou: float,
     gap: float | None,
     collar: float,
@@ -74,7 +79,7 @@ def evaluate_command(  # noqa: PLR0913, PLR0917 - one per option
     any thresholds not below those of the log. Nothing is scanned again.
     """
     tables = open_run(run)
-    point = point_at(tables, detector_threshold, classifier_threshold)
+    point = chosen_point(tables, detector_threshold, classifier_threshold)
     rules = run_rules(
         tables,
         iou=iou,

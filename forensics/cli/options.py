@@ -11,11 +11,14 @@ from typing import Any, TypeVar
 import click
 
 from forensics.errors import ForensicsError
-from forensics.evaluation.rules import UNLABELLED
+from forensics.evaluation.rules import UNLABELLED, point_at
+from forensics.runlog.reader import RunTables
 from forensics.truth.base import Truth
 from forensics.truth.load import FORMATS, load_truth
+from forensics.types import OperatingPoint
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,24 @@ def class_map(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> 
     if any(not old.strip() or not equals for old, equals, _new in pairs):
         raise click.BadParameter("write OLD=NEW, or OLD= to drop the class")
     return {old.strip(): new.strip() for old, _equals, new in pairs}
+
+
+def threshold_or_off(
+    context: click.Context, option: click.Parameter, given: str | None
+) -> float | str | None:
+    """Read a number from 0 to 1, or the word `off`, which switches the classifier off."""
+    if given is None or given == OFF:
+        return given
+    return float(click.FloatRange(0, 1)(given, option, context))
+
+
+def chosen_point(
+    run: RunTables, detector: float | None, classifier: float | str | None
+) -> OperatingPoint:
+    """The operating point that the options ask for; the scan's own thresholds where None."""
+    if isinstance(classifier, str):
+        return OperatingPoint(point_at(run, detector).detector, None)
+    return point_at(run, detector, classifier)
 
 
 def emit(text: str, out: Path | None) -> None:

@@ -122,7 +122,7 @@ def choose_thresholds(
         n_calibration=len(calibration),
         n_test=len(test),
         n_exposed=picked.n_exposed,
-        strictest=steps[0].bound,
+        nearest=_nearest(steps, goal, cascade=cascade),
         has_recall=steps[0].recall is not None,
         point=point,
         recall_of=recall_level(prepared),
@@ -144,6 +144,13 @@ def choose_thresholds(
         notes=_notes(prepared, point or prepared.run.operating_point),
         provenance=promise.provenance(prepared, goal, terms, found, calibration),
     )
+
+
+def _nearest(steps: Sequence[Step], goal: Goal, *, cascade: bool) -> float | None:
+    """Of the limits with which the paths begin, the one nearest to any promise."""
+    first = {step.place[0] if cascade else 0: step.bound for step in reversed(steps)}
+    limits = [bound for bound in first.values() if bound is not None]
+    return (max if goal.is_recall else min)(limits, default=None)
 
 
 def _notes(prepared: Prepared, point: OperatingPoint) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forensics.errors import ForensicsError
 from forensics.evaluation.align import NEGATIVE, POSITIVE
 from forensics.evaluation.events import NO_SCORE, alarm_scores, frame_scores, incident_scores
 from forensics.evaluation.levels import CASCADE, DETECTOR
@@ -70,6 +71,16 @@ def sweep(prepared: Prepared, classifier: float | None) -> Sweep:
     )
 
 
+def check_floor(prepared: Prepared, ascending: Scores) -> None:
+    """Refuse detector thresholds at which the log does not hold every box."""
+    floor = np.float32(prepared.run.manifest["thresholds"]["floor"])
+    if len(ascending) and ascending[0] < floor:
+        raise ForensicsError(
+            f"detector threshold {ascending[0]:g} is below the run's logging floor {floor:g}; "
+            "start the grid there"
+        )
+
+
 def at_least(scores: Scores, thresholds: Scores) -> Ints:
     """How many of the ascending scores reach each threshold: int64."""
     return (len(scores) - np.searchsorted(scores, thresholds, "left")).astype(np.int64)
@@ -86,9 +97,12 @@ def curves(
 
     One row per arm and threshold; undefined figures are NaN. Without `thresholds`, those scores
     are taken at which something changes, at most about `points`, the operating point among them;
-    the cascade keeps the classifier threshold of `point`.
+    the cascade keeps the classifier threshold of `point`. Raises ForensicsError for thresholds
+    below the run's floor.
     """
     check_operating_point(prepared.run, point)
+    if thresholds is not None:
+        check_floor(prepared, np.unique(np.asarray(thresholds, np.float32)))
     parts = [_curve(sweep(prepared, None), DETECTOR, point, thresholds, points)]
     if point.classifier is not None:
         gate = float(prepared.run.manifest["thresholds"].get("gate") or 0.0)

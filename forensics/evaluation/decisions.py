@@ -40,7 +40,8 @@ def decisions(
     `alarm_detector`, `alarm_cascade` bool; `outcome_*`: tp, fp, ignored or unlabelled (the frame
     has no box labels: see `frame_label`), null where the arm raised no alarm or without truth.
     `row` is the row in the run's detections table; `truth_class` the truth box it takes, or the
-    decoy it lies on (`on_decoy`); `planted` whether that box was put in by a computer.
+    decoy it lies on (`on_decoy`); `planted` whether that box was put in by a computer, or, where
+    targets have no boxes, the frame's target.
     """
     return decisions_prepared(prepare(run, truth, rules), operating_point)
 
@@ -106,9 +107,10 @@ def _overlapped(prepared: Prepared, taken: Ints, kept: Ints) -> dict[str, Any]:
     box = np.where(taken >= 0, taken, decoy)
     names = np.array([*boxes.name, None], object)
     kinds = np.append(boxes.kind, -1)
-    planted = np.append(boxes.planted, False)
+    planted = np.append(boxes.planted, False)[box]
+    by_span = prepared.labels.planted & ~prepared.labels.has_boxes
     return {
         "truth_class": names[box],
         "on_decoy": kinds[box] == DECOY,
-        "planted": planted[box],
+        "planted": planted | by_span[prepared.log.det_frame[kept]],
     }

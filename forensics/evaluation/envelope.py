@@ -3,6 +3,9 @@
 The front holds the pairs of thresholds of which no other finds more with as few false alarm frames.
 Its area up to a budget of false alarms is the mean, over budgets from none to that one, of the best
 recall within the budget. Both are the best of many on the very footage that is judged: optimistic.
+The detector's area is exact, over every score at which something changes; pairs are counted on a
+grid, to which the detector's own curve (the classifier switched off) is added: what the classifier
+adds is never less than 0, and if anything too little.
 Source: the partial area of ActEV's scoring (nAUDC), here of recall instead of misses.
 """
 
@@ -12,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from forensics.evaluation.curves import Sweep, at_least, sweep
+from forensics.evaluation.events import NO_SCORE
 from forensics.evaluation.log import Floats, Ints
 from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.scored import INCIDENTS, recall_level
@@ -25,34 +30,47 @@ OPTIMISTIC = (
 )
 
 
-def envelope(prepared: Prepared, point: OperatingPoint, counts: Surfaces | None = None) -> Any:
+def envelope(
+    prepared: Prepared,
+    point: OperatingPoint,
+    counts: Surfaces | None = None,
+    alone: Sweep | None = None,
+) -> Any:
     """The front of all pairs, and areas of both arms up to the detector's own false alarms.
 
     The budget is what the detector alone raises at the threshold of `point`. `counts` is a surface
-    of the whole run with events, where one is at hand; else one is counted on a coarse grid.
-    Plain values; None with a reason in `undefined` where truth cannot say.
+    of the whole run with events, where one is at hand; else one is counted on a coarse grid;
+    `alone` is the sweep of the detector, where it is at hand. Plain values; None with a reason in
+    `undefined` where truth cannot say.
     """
     level = recall_level(prepared)
-    counts = counts or _count(prepared, point)
-    total = float(counts.totals["n_incidents" if level == INCIDENTS else "n_positive"][0])
-    negative = float(counts.totals["n_negative"][0])
+    alone = alone or sweep(prepared, None)
+    total = float(alone.n_incidents if level == INCIDENTS else alone.n_positive)
+    negative = float(alone.n_negative)
     if not total or not negative:
         why = "truth has no positives" if not total else "truth has no negative frames"
         return _undefined(level, why)
-    recall = counts.counts[_found(level)][0] / total
-    false = 1e6 * counts.counts["frame_fp"][0] / negative
-    row = int(np.searchsorted(counts.detector, np.float32(point.detector)))
-    budget = float(false[min(row, len(false) - 1), 0])
+    raised = at_least(alone.frame_fp, np.array([point.detector], np.float32))
+    budget = 1e6 * float(raised[0]) / negative
     if not budget:
         return _undefined(level, "the detector alone raises no false alarm at its threshold")
+    counts = counts or _count(prepared, point)
+    recall = counts.counts[_found(level)][0] / total
+    false = 1e6 * counts.counts["frame_fp"][0] / negative
+    hits = alone.incident if level == INCIDENTS else alone.frame_tp
+    reached = np.unique(hits[hits > NO_SCORE])  # false alarms between two of these find no more
+    own_false = np.asarray(1e6 * at_least(alone.frame_fp, reached) / negative, np.float64)
+    own_recall = np.asarray(at_least(hits, reached) / total, np.float64)
     i, j = front(counts, level)
     return {
         "level": level,
         "undefined": None,
         "false_alarms_per_million_max": budget,
         "area": {
-            "detector": area(false[:, 0], recall[:, 0], budget),
-            "cascade": area(false[i, j], recall[i, j], budget),
+            "detector": area(own_false, own_recall, budget),
+            "cascade": area(
+                np.append(false[i, j], own_false), np.append(recall[i, j], own_recall), budget
+            ),
         },
         "front": [
             {

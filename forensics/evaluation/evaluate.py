@@ -15,7 +15,7 @@ from forensics.evaluation.notes import scope_notes
 from forensics.evaluation.prepare import Prepared, prepare
 from forensics.evaluation.result import ArmFigures, Evaluation, per_camera
 from forensics.evaluation.rules import Rules, check_operating_point, run_operating_point
-from forensics.evaluation.strata import strata
+from forensics.evaluation.strata import METHOD, strata
 from forensics.runlog.reader import RunTables
 from forensics.truth.base import Truth
 from forensics.types import OperatingPoint
@@ -49,7 +49,7 @@ def evaluate_prepared(prepared: Prepared, point: OperatingPoint | None = None) -
         removal=removal(detector, cascade) if cascade else None,
         matched_recall=matched_recall(prepared, cascade, alone) if cascade else None,
         matched_false_alarms=matched_false_alarms(prepared, cascade, alone) if cascade else None,
-        envelope=envelope(prepared, point) if cascade else None,
+        envelope=envelope(prepared, point, alone=alone) if cascade else None,
         strata=strata_rows(prepared, point, detector, cascade),
         planted=planted(prepared),
         cameras=camera_table(prepared, detector, cascade),
@@ -61,11 +61,12 @@ def evaluate_prepared(prepared: Prepared, point: OperatingPoint | None = None) -
 def strata_rows(
     prepared: Prepared, point: OperatingPoint, detector: ArmCounts, cascade: ArmCounts | None
 ) -> tuple[dict[str, Any], ...]:
-    """The strata of both arms as plain rows; undefined is None."""
+    """The strata of both arms as plain rows, each with its `method`; undefined is None."""
     counted = {DETECTOR: detector} | ({CASCADE: cascade} if cascade else {})
     table = strata(prepared, point, counted).astype(object)
     rows: list[dict[str, Any]] = table.where(table.notna(), None).to_dict("records")
-    return tuple(rows)
+    none = "undefined: nothing to count"
+    return tuple(row | {"method": METHOD if row["total"] else none} for row in rows)
 
 
 def denominators(prepared: Prepared) -> dict[str, Any]:

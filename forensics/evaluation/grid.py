@@ -11,6 +11,16 @@ from forensics.evaluation.log import Scores
 STEPS = 60
 
 
+def typed(threshold: float | None) -> str:
+    """A threshold in the fewest digits that read back as the same float32; `off` where None.
+
+    Scores are float32 and often tie with a threshold, so that fewer digits may count others.
+    """
+    if threshold is None:
+        return "off"
+    return np.format_float_positional(np.float32(threshold), trim="-")
+
+
 def typed_thresholds(
     scores: Scores, low: float, keep: Sequence[float] = (), steps: int = STEPS
 ) -> tuple[str, ...]:
@@ -28,4 +38,4 @@ def typed_thresholds(
     dense = np.round(np.quantile(found, np.linspace(0, 1, half)), 3)
     wanted = np.unique(np.array([low, *keep, *even, *dense], np.float32))
     wanted = wanted[(wanted >= np.float32(low)) & (wanted <= 1)]
-    return tuple(np.format_float_positional(value, trim="-") for value in wanted)
+    return tuple(map(typed, wanted))

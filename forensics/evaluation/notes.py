@@ -44,9 +44,11 @@ def _positives(prepared: Prepared) -> list[str]:
     ledger, labels = prepared.ledger, prepared.labels
     notes = []
     if not ledger.positive.sum():
-        notes.append("the truth has no positive frames here: recall is not defined")
+        notes.append("the truth has no positive frames here: recall of frames is not defined")
     if not ledger.negative.sum():
-        notes.append("the truth has no negative frames here: false alarm rates are not defined")
+        notes.append(
+            "the truth has no negative frames here: the rate of false alarm frames is not defined"
+        )
     unboxed = int(((labels.frame == POSITIVE) & prepared.log.ok & ~labels.has_boxes).sum())
     if unboxed:
         notes.append(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 import numpy as np
 
-from forensics.evaluation.align import Intervals, Labels, TruthBoxes, align
+from forensics.evaluation.align import POSITIVE, Intervals, Labels, TruthBoxes, align
+from forensics.evaluation.classes import TARGET
 from forensics.evaluation.events import Incidents, Timeline, build_timeline
 from forensics.evaluation.ledger import Ledger, count_frames
 from forensics.evaluation.log import Bools, Log, read_log
@@ -40,6 +42,7 @@ def prepare(run: RunTables, truth: Truth | None, rules: Rules | None = None) -> 
         labels = _no_labels(log)
     else:
         labels = align(log, truth, rules, target_classes(run), known_classes(run))
+        labels = _with_listed(log, labels, truth.planted)
     pairs = find_pairs(log, labels, rules.iou)
     timeline, incidents = build_timeline(log, labels, rules)
     return Prepared(
@@ -53,6 +56,20 @@ def prepare(run: RunTables, truth: Truth | None, rules: Rules | None = None) -> 
         incidents=incidents,
         ledger=count_frames(run, log, labels, incidents, rules),
         has_truth=truth is not None,
+    )
+
+
+def _with_listed(log: Log, labels: Labels, files: frozenset[str]) -> Labels:
+    """Targets are planted by their own label, or in a file that is listed, by path or by name."""
+    listed = np.array([p in files or PurePosixPath(p).name in files for p in log.path], np.bool_)
+    boxes, intervals = labels.boxes, labels.intervals
+    here = listed[log.frame_media]
+    target = (boxes.kind == TARGET) & here[boxes.frame]
+    return replace(
+        labels,
+        planted=(labels.planted | here) & (labels.frame == POSITIVE),
+        boxes=replace(boxes, planted=boxes.planted | target),
+        intervals=replace(intervals, planted=intervals.planted | listed[intervals.media]),
     )
 
 

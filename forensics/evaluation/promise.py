@@ -19,13 +19,13 @@ SHOWN_HASH = 16
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the walk came to; `n_exposed` calibration cameras bear on the goal, `strictest` is the
-    limit of the very first pair, None where no camera bears on it."""
+    """What the walk came to; `n_exposed` calibration cameras bear on the goal, `nearest` is the
+    best limit of the first pairs of all paths, None where no camera bears on it."""
 
     n_calibration: int
     n_test: int
     n_exposed: int
-    strictest: float | None
+    nearest: float | None
     has_recall: bool
     point: OperatingPoint | None
     recall_of: str
@@ -77,11 +77,12 @@ def _none_keeps_it(goal: Goal, terms: Terms, found: Found) -> str:
     more = "more incidents" if goal.is_recall else "more gun-free footage"
     easier = "lower" if goal.is_recall else "raise"
     side = "lower" if goal.is_recall else "upper"
-    limit = "n/a" if found.strictest is None else f"{found.strictest:.4g}"
+    best = "highest" if goal.is_recall else "lowest"
+    limit = "n/a" if found.nearest is None else f"{found.nearest:.4g}"
     return (
         f"no threshold can be promised to keep {goal.words} at risk {terms.risk:g} from "
-        f"{found.n_calibration} cameras (the first step's {side} limit is {limit}): label {more} "
-        f"of more cameras, or {easier} the limit"
+        f"{found.n_calibration} cameras (the {best} {side} limit of a first step is {limit}): "
+        f"label {more} of more cameras, or {easier} the limit"
     )
 
 

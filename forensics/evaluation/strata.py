@@ -27,6 +27,10 @@ from forensics.types import OperatingPoint
 
 HEIGHT_EDGES = (0, 12, 24, 48, np.inf)
 FEW = 10
+METHOD = (
+    "Wilson, 95 %, pooled; frames and boxes of one camera are not independent: too narrow; for "
+    "comparing parts of these cameras, not for others"
+)
 FIRST_UNIX_S = 1e9  # 2001; a file's own clock starts near 0 unless it is a wall clock
 DAY_S, UNKNOWN = 86_400, "unknown"
 HOURS = ("00-06 h", "06-12 h", "12-18 h", "18-24 h")

@@ -19,7 +19,7 @@ import pandas as pd
 from forensics.errors import ForensicsError
 from forensics.evaluation import event_kernels, kernels
 from forensics.evaluation.align import NEGATIVE, POSITIVE
-from forensics.evaluation.curves import ratio
+from forensics.evaluation.curves import check_floor, ratio
 from forensics.evaluation.levels import CASCADE, DETECTOR, count_arm
 from forensics.evaluation.log import Ints, Scores
 from forensics.evaluation.prepare import Prepared
@@ -82,12 +82,7 @@ def surfaces(
     """Count on the whole grid, in one bucket or in one per camera of the log."""
     log = prepared.log
     on_detector, on_classifier = _grid(detector), _grid(classifier)
-    floor = np.float32(prepared.run.manifest["thresholds"]["floor"])
-    if on_detector[0] < floor:
-        raise ForensicsError(
-            f"detector threshold {on_detector[0]:g} is below the run's logging floor {floor:g}; "
-            "start the grid there"
-        )
+    check_floor(prepared, on_detector)
     buckets = len(log.camera_names) if by_camera else 1
     of_media = log.camera if by_camera else np.zeros(len(log.media_id), np.int64)
     of_media = of_media.astype(np.min_scalar_type(-buckets))  # one number per frame is kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from forensics.evaluation.grid import typed
+
 WIDTH = 110
+ALL_BUT = 0.9999  # the greatest share of four digits that is not all
 Figures = Mapping[str, Any]
 
 
@@ -42,11 +46,18 @@ def plain_console(stream: io.StringIO) -> Console:
 
 def _heading(result: Figures) -> str:
     point, rules = result["operating_point"], result["rules"]
-    classifier = "off" if point["classifier"] is None else f"{point['classifier']:g}"
     return (
-        f"detector threshold {point['detector']:g}, classifier threshold {classifier}; "
+        f"{thresholds(point)}; "
         f"IoU {rules['iou']:g}, gap {rules['gap_s']:g} s, collar {rules['collar_s']:g} s, "
         f"confirmation {rules['confirm']}, unlabelled frames: {rules['unlabelled']}"
+    )
+
+
+def thresholds(point: Figures) -> str:
+    """An operating point in words; typed as written, it counts the same."""
+    return (
+        f"detector threshold {typed(point['detector'])}, "
+        f"classifier threshold {typed(point['classifier'])}"
     )
 
 
@@ -117,7 +128,7 @@ def _same_recall(figures: Figures) -> str:
     alone, cascade = figures["detector"], figures["cascade"]
     return (
         f"at {figures['level']} recall {number(figures['recall'])} the detector alone needs "
-        f"threshold {figures['detector_threshold']:.4g}: "
+        f"threshold {typed(figures['detector_threshold'])}: "
         f"{number(alone['false_alarm_frames'])} false alarm frames against "
         f"{number(cascade['false_alarm_frames'])} of the cascade "
         f"(ratio {interval(figures['false_alarm_ratio_interval'])})"
@@ -130,7 +141,7 @@ def _same_alarms(figures: Figures) -> str:
     key = "incident_recall" if figures["level"] == "event" else "frame_recall"
     return (
         f"with at most {number(figures['cascade']['false_alarm_frames'])} false alarm frames the "
-        f"detector alone (threshold {figures['detector_threshold']:.4g}) has "
+        f"detector alone (threshold {typed(figures['detector_threshold'])}) has "
         f"{figures['level']} recall {number(figures['detector'][key])} against "
         f"{number(figures['cascade'][key])} of the cascade "
         f"(difference {interval(figures['recall_difference_interval'])})"
@@ -156,11 +167,13 @@ def _matching(result: Figures) -> list[str]:
 
 
 def number(value: float | None) -> str:
-    """A number for people: `n/a` when it is not defined."""
+    """A number for people: `n/a` when it is not defined; a share never rounds to none or all."""
     if value is None:
         return "n/a"
     if isinstance(value, int):
         return f"{value:,}"
+    if ALL_BUT < abs(value) < 1:
+        value = math.copysign(ALL_BUT, value)
     return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 

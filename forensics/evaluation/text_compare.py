@@ -10,7 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forensics.evaluation.text import interval, levels, methods, number, plain_console
+from forensics.evaluation.grid import typed
+from forensics.evaluation.text import (
+    interval,
+    levels,
+    methods,
+    number,
+    plain_console,
+    thresholds,
+)
 from forensics.evaluation.text_threshold import print_lines
 
 Figures = Mapping[str, Any]
@@ -41,14 +49,13 @@ def _runs(result: Figures) -> list[str]:
     lines = []
     for name, run in result["runs"].items():
         point = result["evaluations"][name]["operating_point"]
-        second = "off" if point["classifier"] is None else f"{point['classifier']:g}"
         cascade = run["cascade"]
         engine = " ".join(str(run[key]) for key in ("backend", "precision") if run[key])
         if run["arithmetic"]:
             engine += f" weights, computed in {run['arithmetic']}"
         lines.append(
             f"{name}: {run['folder']}, cascade {cascade.get('name')} {cascade.get('version')} "
-            f"({engine}), detector threshold {point['detector']:g}, classifier threshold {second}"
+            f"({engine}), {thresholds(point)}"
         )
     return lines
 
@@ -124,7 +131,7 @@ def _matched(figures: Figures) -> list[str]:
         lines.append(f"  n/a: {recall['undefined']}")
     else:
         lines.append(
-            f"  {moved} at {recall['detector_threshold']:.4g}: "
+            f"  {moved} at {typed(recall['detector_threshold'])}: "
             f"{_alarms(recall, moved)} false alarm frames; {kept}: {_alarms(recall, kept)}; "
             f"ratio {kept} / {moved} {interval(recall['false_alarm_ratio'])}"
         )
@@ -134,7 +141,7 @@ def _matched(figures: Figures) -> list[str]:
     pairs = budget["incidents"]
     return [
         *lines,
-        f"  {moved} at {budget['detector_threshold']:.4g}: recall "
+        f"  {moved} at {typed(budget['detector_threshold'])}: recall "
         f"{_recall(budget, moved, figures['level'])}; {kept}: "
         f"{_recall(budget, kept, figures['level'])}; difference {kept} - {moved} "
         f"{interval(budget['recall_difference'])}",

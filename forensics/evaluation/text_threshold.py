@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from forensics.evaluation.goals import RECALL
-from forensics.evaluation.text import WIDTH, interval, number, plain_console
+from forensics.evaluation.grid import typed
+from forensics.evaluation.text import WIDTH, interval, number, plain_console, thresholds
 
 Figures = Mapping[str, Any]
 
@@ -46,11 +47,9 @@ def print_lines(console: Console, lines: Sequence[str]) -> None:
 def _heading(choice: Figures) -> list[str]:
     point = choice["operating_point"]
     kept = choice["on_test"]
-    classifier = point["classifier"]
-    words = "off" if classifier is None else f"{classifier:g}"
     lines = [
         f"goal: {choice['goal']['words']}",
-        f"chosen: detector threshold {point['detector']:g}, classifier threshold {words}",
+        f"chosen: {thresholds(point)}",
     ]
     if choice["bound"] is not None:
         side = "lower" if choice["goal"]["unit"] == RECALL else "upper"
@@ -92,8 +91,7 @@ def _figures(choice: Figures) -> Table:
 
 def _point(figures: Figures) -> str:
     point = figures["operating_point"]
-    second = "off" if point["classifier"] is None else f"{point['classifier']:g}"
-    return f"{point['detector']:g} / {second}"
+    return f"{typed(point['detector'])} / {typed(point['classifier'])}"
 
 
 def _both(figures: Figures, first: str, second: str) -> str:

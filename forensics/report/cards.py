@@ -41,10 +41,8 @@ class Picked:
     removed: bool
 
 
-def with_kinds(
-    decisions: pd.DataFrame, planted_files: frozenset[str], run: RunTables
-) -> pd.DataFrame:
-    """Add path, camera, box and `kind` to decisions; `planted` also from listed files."""
+def with_kinds(decisions: pd.DataFrame, run: RunTables) -> pd.DataFrame:
+    """Add path, camera and box to decisions."""
     media = run.media.select(["media_id", "path", "camera_id"]).to_pandas()
     media = media.dropna(subset="media_id").drop_duplicates("media_id").set_index("media_id")
     ids = decisions["media_id"].astype(object)
@@ -54,7 +52,6 @@ def with_kinds(
         media_id=ids,
         path=path,
         camera=ids.map(media["camera_id"]).fillna(path),
-        planted=decisions["planted"] | path.isin(planted_files),
         **{name: boxes[name].to_numpy() for name in _XYXY},
     )
 

@@ -39,11 +39,11 @@ from forensics.types import OperatingPoint
 
 @dataclass(frozen=True, slots=True)
 class TruthInput:
-    """Labels, the hashes of the files they came from, and clips that are listed as planted."""
+    """Labels, the hashes of the files they came from, and their format where it was given."""
 
     labels: Truth
     files: tuple[provenance.Item, ...] = ()
-    planted: frozenset[str] = frozenset()
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ class Composer:
     def with_truth(self, truth: TruthInput, rules: Rules) -> dict[str, Any]:
         prepared = prepare(self.run, truth.labels, rules)
         result = evaluate_prepared(prepared, self.point).to_json()
-        planted = count_planted(prepared, truth.planted)
+        planted = count_planted(prepared)
         examined, notes = examine(self.run), Footnotes()
         verdict = judge(result, planted, examined, notes)
-        shown = gallery(prepared, self.point, planted.files, self.options, self.progress)
+        shown = gallery(prepared, self.point, self.options, self.progress)
         return self._common(truth.files, result["rules"]) | {
             "verdict": verdict,
             "examined": examined,
-            "explorer": explore(prepared, self.point, planted),
+            "explorer": explore(prepared, self.point, planted, truth.format),
             "scripts": report_scripts(),
             "levels": comparison(result["arms"], planted, notes),
             "taken": removed_rows(result, planted, notes) if result["removal"] else (),
@@ -82,15 +82,15 @@ class Composer:
             "removed": shown.removed,
             "almost": shown.almost,
             "incidents": None,
-            "timelines": self._judged_timelines(prepared, planted),
+            "timelines": self._judged_timelines(prepared),
             "not_kept": shown.not_kept,
         }
 
     def without_truth(self, rules: Rules) -> dict[str, Any]:
         prepared = prepare(self.run, None, rules)
-        table = cards.with_kinds(
-            decisions_prepared(prepared, self.point), frozenset(), self.run
-        ).assign(planted=False, on_decoy=False)
+        table = cards.with_kinds(decisions_prepared(prepared, self.point), self.run).assign(
+            planted=False, on_decoy=False
+        )
         found = incidents(self.run, self.point, rules, self.arm)
         picked = None
         if self.point.classifier is not None:
@@ -162,8 +162,8 @@ class Composer:
             len(found), len(shown), said, (CardGroup("", "alarm", len(found), tuple(made)),)
         )
 
-    def _judged_timelines(self, prepared: Prepared, planted: Planted) -> Any:
-        bars = [timeline.truth_bars(prepared, planted)]
+    def _judged_timelines(self, prepared: Prepared) -> Any:
+        bars = [timeline.truth_bars(prepared)]
         for arm in (DETECTOR, CASCADE) if self.point.classifier is not None else (DETECTOR,):
             counted = count_arm(prepared, self.point, arm)
             bars.append(timeline.alert_bars(prepared, counted, arm))

@@ -15,6 +15,7 @@ import numpy as np
 from forensics.evaluation.curves import Sweep, at_least, sweep
 from forensics.evaluation.envelope import front
 from forensics.evaluation.fair import EVENT, FINDS_NOTHING, FRAME, NO_POSITIVES, at_equal_recall
+from forensics.evaluation.grid import typed
 from forensics.evaluation.log import Ints
 from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.result import MILLION
@@ -82,7 +83,7 @@ def recalled(
             "counted": counted,
             "total": total,
             "hits": hits.tolist(),
-            "thresholds": [np.format_float_positional(value, trim="-") for value in thresholds],
+            "thresholds": list(map(typed, thresholds)),
             "false": false.tolist(),
             "front": np.stack(pairs, axis=1).tolist(),
         }

@@ -19,6 +19,7 @@ from forensics.evaluation.rates import rate_limits
 from forensics.evaluation.result import MILLION, per_camera
 from forensics.evaluation.surface import Surfaces, surfaces
 from forensics.report import comparison as said
+from forensics.report.by_hand import command
 from forensics.report.contours import Contours, contours
 from forensics.report.equal import COLUMNS, Recalled, recalled, words
 from forensics.report.planted import Planted
@@ -115,7 +116,12 @@ _LEVELS = (("frame", "Frames"), ("event", "Events"), ("box", "Boxes"))
 _POSITIVES = ("recall", "precision", "tp", "fn", "detected", "tp_lost", "alerts")
 
 
-def explore(prepared: Prepared, point: OperatingPoint, planted: Planted) -> Explorer:
+def explore(
+    prepared: Prepared,
+    point: OperatingPoint,
+    planted: Planted,
+    truth_format: str | None = None,
+) -> Explorer:
     """Count on a grid around the operating point, which is one of its pairs."""
     thresholds = prepared.run.manifest["thresholds"]
     detector = typed_thresholds(prepared.log.score, thresholds["floor"], [point.detector])
@@ -156,6 +162,7 @@ def explore(prepared: Prepared, point: OperatingPoint, planted: Planted) -> Expl
             "totals": _totals(prepared),
             "limits": limits,
             "lines": [[line.key, line.style, line.why] for line in (*LINES, *LEDGER)],
+            "command": command(prepared, truth_format),
             "off": SWITCHED_OFF,
             "unclassified": NOT_CLASSIFIED,
             "contours": curves.to_json(),

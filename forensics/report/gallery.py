@@ -38,14 +38,13 @@ class Gallery:
 def gallery(
     prepared: Prepared,
     point: OperatingPoint,
-    planted: frozenset[str],
     options: Options,
     progress: Progress | None = None,
 ) -> Gallery:
     """Choose and fetch all pictures of a run that is joined to truth."""
     arm = DETECTOR if point.classifier is None else CASCADE
     low = OperatingPoint(_lowered(prepared, point), point.classifier)
-    table = cards.with_kinds(decisions_prepared(prepared, low), planted, prepared.run)
+    table = cards.with_kinds(decisions_prepared(prepared, low), prepared.run)
     above = table[table["detector_score"] >= np.float32(point.detector)]
     alarms = cards.sort_out(above, removed=False, arm=arm, truth=True)
     false, others = (alarms[alarms["kind"].eq("false") == wanted] for wanted in (True, False))

@@ -16,7 +16,6 @@ from forensics.report import provenance, wording
 from forensics.report.compose import Composer, TruthInput
 from forensics.report.evidence import Progress
 from forensics.report.model import Options
-from forensics.report.planted import planted_files
 from forensics.runlog.reader import RunTables
 from forensics.runlog.writer import write_bytes
 from forensics.truth.load import load_truth
@@ -24,10 +23,9 @@ from forensics.types import OperatingPoint
 
 
 def read_truth(paths: Sequence[Path], truth_format: str | None = None) -> TruthInput:
-    """Read truth, hash its files, and look for a sample.toml beside it."""
+    """Read truth and hash its files."""
     labels = load_truth(paths, truth_format)
-    hashes = provenance.hash_truth(paths, labels.sources)
-    return TruthInput(labels, hashes, planted_files(paths))
+    return TruthInput(labels, provenance.hash_truth(paths, labels.sources), truth_format)
 
 
 def write_report(

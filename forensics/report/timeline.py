@@ -12,7 +12,6 @@ import pandas as pd
 from forensics.evaluation.levels import ArmCounts
 from forensics.evaluation.prepare import Prepared
 from forensics.report.model import AlertRow, Lane, Span, Timeline
-from forensics.report.planted import Planted
 from forensics.report.wording import count, time_code
 
 LENGTH = 1000.0
@@ -24,11 +23,10 @@ Bar = Mapping[Any, Any]
 COLUMNS = ("media_id", "lane", "start_s", "end_s", "frames", "state", "planted")
 
 
-def truth_bars(prepared: Prepared, planted: Planted) -> pd.DataFrame:
+def truth_bars(prepared: Prepared) -> pd.DataFrame:
     """The incidents of the truth as bars."""
     log, incidents = prepared.log, prepared.incidents
     media = incidents.media
-    listed = np.array([log.path[code] in planted.files for code in media.tolist()], np.bool_)
     return pd.DataFrame(
         {
             "media_id": np.array(log.media_id, object)[media],
@@ -37,7 +35,7 @@ def truth_bars(prepared: Prepared, planted: Planted) -> pd.DataFrame:
             "end_s": incidents.end_s,
             "frames": -1,
             "state": np.where(incidents.seen, "incident", "unseen"),
-            "planted": incidents.planted | listed,
+            "planted": incidents.planted,
         }
     )
 

@@ -169,8 +169,14 @@ def _alarms(arms: Figures) -> str:
     )
     if arms["cascade"] is None:
         return text
-    cascade = _rate(arms["cascade"]["frame"]["false_alarms_per_million"])
-    return f"{text}, the cascade on {cascade}; in brackets the interval, {detector['method']}"
+    cascade = arms["cascade"]["frame"]["false_alarms_per_million"]
+    text = f"{text}, the cascade on {_rate(cascade)}"
+    if cascade["method"] == detector["method"]:
+        return f"{text}; in brackets the interval, {detector['method']}"
+    return (
+        f"{text}; in brackets the interval: of the detector, {detector['method']}; of the "
+        f"cascade, {cascade['method']}"
+    )
 
 
 def _found(arms: Figures, planted: Planted) -> str:

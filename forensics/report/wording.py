@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from forensics.evaluation.grid import typed
+
 UNDEFINED = "\u2013"
 NBSP = "\u00a0"
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -63,8 +65,8 @@ def score(value: float | None) -> str:
 
 
 def threshold(value: float | None) -> str:
-    """A threshold as it was given; off where there is none."""
-    return "off" if value is None else f"{value:.4g}"
+    """A threshold such that, typed as written, it counts the same; off where there is none."""
+    return typed(value)
 
 
 def time_code(time_s: float | None) -> str:

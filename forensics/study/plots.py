@@ -14,6 +14,7 @@ from matplotlib import patheffects
 from matplotlib.ticker import PercentFormatter
 
 from forensics.errors import ForensicsError
+from forensics.evaluation.grid import typed
 from forensics.evaluation.levels import ARMS, CASCADE, DETECTOR
 from forensics.evaluation.prepare import Prepared
 from forensics.report.figures import ARM_NAMES, LIGHT, MARKER, Axes, defined_lines, draw_lines
@@ -92,12 +93,10 @@ def trade_off(
             )  # fmt: skip
     handles, labels = ax.get_legend_handles_labels()
     if point.classifier is not None:
-        labels = [
-            f"{name} (classifier ≥ {point.classifier:g})" if name == ARM_NAMES[CASCADE] else name
-            for name in labels
-        ]
+        fixed = f" (classifier ≥ {typed(point.classifier)})"
+        labels = [name + fixed if name == ARM_NAMES[CASCADE] else name for name in labels]
     ax.legend(handles, labels, frameon=False, fontsize=9, loc="lower right")
-    ax.set_title(f"Detector threshold varies; marked: ≥ {point.detector:g}", fontsize=10)
+    ax.set_title(f"Detector threshold varies; marked: ≥ {typed(point.detector)}", fontsize=10)
     return ax
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forensics.evaluation.grid import typed
 from forensics.evaluation.result import Evaluation
 from forensics.evaluation.side_by_side import SideBySide
-from forensics.evaluation.text import level_rows, render
+from forensics.evaluation.text import level_rows, number, render
 from forensics.evaluation.text_compare import render_comparison
 
 LIMITS = ("value", "low", "high")
@@ -75,9 +76,9 @@ class Evaluated:
             columns=pd.Index(arms),
         )
         point, counts = self.evaluation.operating_point, self.evaluation.denominators
-        second = "off" if point.classifier is None else f"{point.classifier:g}"
         heading = (
-            f"Detector threshold {point.detector:g}, classifier threshold {second}; "
+            f"Detector threshold {typed(point.detector)}, "
+            f"classifier threshold {typed(point.classifier)}; "
             f"{counts['frames_positive']:,} frames with a target, "
             f"{counts['frames_negative']:,} without, {counts['cameras_evaluated']:,} cameras. "
             f"Limits of {100 * self.evaluation.rules['confidence']:g} % in brackets."
@@ -198,4 +199,4 @@ def _short(value: float) -> str:
     """A number for a table's cell."""
     if np.isnan(value):
         return "n/a"
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else number(value)

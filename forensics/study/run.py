@@ -12,11 +12,11 @@ import pandas as pd
 
 from forensics.errors import ForensicsError
 from forensics.evaluation.decisions import decisions
+from forensics.evaluation.grid import typed
 from forensics.evaluation.incidents import incidents
 from forensics.evaluation.levels import CASCADE
 from forensics.evaluation.prepare import prepare
 from forensics.evaluation.rules import point_at, run_rules
-from forensics.report.planted import planted_files
 from forensics.runlog import reader
 from forensics.study import tables
 from forensics.study.gallery import Gallery, gallery
@@ -101,18 +101,17 @@ class Run:
         paths = [Path(path) for path in truth]
         labels = load_truth(paths, truth_format)
         chosen = run_rules(self.tables, class_map=class_map, **rules)
-        return Study(self, labels, prepare(self.tables, labels, chosen), planted_files(paths))
+        return Study(self, labels, prepare(self.tables, labels, chosen))
 
     def __repr__(self) -> str:
         manifest, cascade = self.tables.manifest, self.tables.manifest["cascade"]
         point = self.operating_point
-        second = "off" if point.classifier is None else f"{point.classifier:g}"
         return (
             f"Run {self.tables.folder.name} ({manifest.get('status', 'complete')}): "
             f"{len(self.media):,} files, {self.tables.frames.num_rows:,} frames, "
             f"{self.tables.detections.num_rows:,} detections; cascade {cascade.get('name')} "
             f"{cascade.get('version')}, floor {manifest['thresholds']['floor']:g}, detector "
-            f"threshold {point.detector:g}, classifier threshold {second}"
+            f"threshold {typed(point.detector)}, classifier threshold {typed(point.classifier)}"
         )
 
     def _repr_html_(self) -> str:

@@ -40,12 +40,11 @@ class Study:
     run: Run
     truth: Truth
     prepared: Prepared
-    listed: frozenset[str] = frozenset()
 
     @property
     def planted(self) -> Planted:
         """How many positives a computer put into the footage."""
-        return count_planted(self.prepared, self.listed)
+        return count_planted(self.prepared)
 
     @property
     def denominators(self) -> dict[str, Any]:
@@ -127,7 +126,7 @@ class Study:
     ) -> pd.DataFrame:
         """The true incidents, and whether and how soon one arm finds each."""
         counts = self._counts(detector, classifier, arm)
-        return tables.incident_table(self.prepared, counts, self.planted.files)
+        return tables.incident_table(self.prepared, counts)
 
     def alerts(
         self, detector: float | None = None, classifier: float | None = None, arm: str = CASCADE

@@ -42,13 +42,10 @@ def without_truth(decisions: pd.DataFrame) -> pd.DataFrame:
     return decisions.drop(columns=[*_JUDGED, "planted"])
 
 
-def incident_table(
-    prepared: Prepared, counts: ArmCounts, planted_files: frozenset[str]
-) -> pd.DataFrame:
+def incident_table(prepared: Prepared, counts: ArmCounts) -> pd.DataFrame:
     """The true incidents: when, whether one arm found each, and how long after its start.
 
     `latency_s` is NaN where it was missed; before the onset, within the collar, it is negative.
-    Incidents in files that are listed as planted are planted, as those of which truth says so.
     """
     log, incidents = prepared.log, prepared.incidents
     latency_s = counts.alerts.latency_s
@@ -62,7 +59,7 @@ def incident_table(
             "found": found,
             "latency_s": np.where(found, latency_s, np.nan),
             "seen": incidents.seen,
-            "planted": incidents.planted | np.isin(places["path"], list(planted_files)),
+            "planted": incidents.planted,
             "media_id": np.array(log.media_id, object)[incidents.media],
         }
     )

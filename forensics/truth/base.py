@@ -86,7 +86,11 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Labels of many files: `classes` are used by labels, `declared` also those never used."""
+    """Labels of many files: `classes` are used by labels, `declared` also those never used.
+
+    `planted` names footage of which a list beside the truth says that a computer put its targets
+    there; labels can say so themselves too.
+    """
 
     media: tuple[MediaTruth, ...]
     classes: tuple[str, ...] = ()
@@ -94,6 +98,7 @@ class Truth:
     sources: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     skipped: tuple[str, ...] = ()
+    planted: frozenset[str] = frozenset()
 
 
 def combine(parts: Iterable[Truth], skipped: Sequence[str] = ()) -> Truth:
@@ -106,6 +111,7 @@ def combine(parts: Iterable[Truth], skipped: Sequence[str] = ()) -> Truth:
         sources=tuple(dict.fromkeys(name for part in listed for name in part.sources)),
         problems=tuple(problem for part in listed for problem in part.problems),
         skipped=tuple(skipped),
+        planted=frozenset(name for part in listed for name in part.planted),
     )
 
 

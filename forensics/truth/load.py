@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from forensics.errors import TruthError
@@ -14,6 +15,7 @@ from forensics.truth.cvat import looks_like_cvat, read_cvat
 from forensics.truth.fiftyone import looks_like_fiftyone, read_fiftyone
 from forensics.truth.megadetector import looks_like_megadetector, read_megadetector
 from forensics.truth.mot import looks_like_mot, read_mot
+from forensics.truth.planted import planted_files
 from forensics.truth.spans import COLUMNS, read_spans
 from forensics.truth.values import read_json, read_xml
 from forensics.truth.voc import VocFolder, looks_like_voc
@@ -67,7 +69,8 @@ def load_truth(
     """Read every truth file at or below `paths`; several formats may be combined.
 
     A file given by name must be truth. In a folder, files that are no truth are left out and
-    listed in `Truth.skipped`. `lenient`: a YOLO label file that cannot be read is a problem, and
+    listed in `Truth.skipped`. What a sample.toml next to the truth lists as planted is in
+    `Truth.planted`. `lenient`: a YOLO label file that cannot be read is a problem, and
     its image is ignored; else it is an error.
     """
     if format is not None and format not in FORMATS:
@@ -85,7 +88,7 @@ def load_truth(
     if not truth.media:
         named = ", ".join(str(path) for path in paths)
         raise TruthError(f"{named}: no truth found; give a file of {', '.join(FORMATS)}")
-    return truth
+    return replace(truth, planted=planted_files(paths))
 
 
 class _Names:

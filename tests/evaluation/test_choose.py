@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,7 +12,9 @@ from forensics.errors import ForensicsError
 from forensics.evaluation import prepare
 from forensics.evaluation.actev import strict_arm, strict_view
 from forensics.evaluation.choose import (
+    PER_CAMERA_DAY,
     PER_MILLION_FRAMES,
+    RECALL,
     Goal,
     choose_thresholds,
     fixed_sequence,
@@ -93,6 +97,34 @@ def test_a_promise_that_cannot_be_kept_is_not_made() -> None:
         chosen(10, n=1)
     with pytest.raises(ForensicsError, match="above 0"):
         chosen(0)
+
+
+def test_the_limit_that_is_named_could_have_been_promised() -> None:
+    """The first path, at the lowest detector threshold, is far from what another path begins with.
+
+    Certain false alarms score low at the detector, rare ones high; so it is with what is found.
+    """
+    low, high = [(G, 0.1, 1.0)], [(G, 0.97, 1.0)]
+    clips, quiet, seen = [], [], []
+    for number in range(20):
+        name, found = f"{number}.mp4", dict.fromkeys(range(0, 3000, 100), low) | {150: high}
+        clips.append(Clip(name, 3000, fps=1, camera=f"k{number}", detections=found))
+        quiet.append((name, 0, 3000, "none"))
+        seen += [(name, a, a + 30, "gun") for a in range(100, 3000, 100)]
+    run = make_run(*clips)
+    for told, limit, unit, name, ease in (
+        (quiet, 20, PER_CAMERA_DAY, "lowest upper", 1.001),
+        (seen, 0.999, RECALL, "highest lower", 0.999),
+    ):
+        prepared = prepare(run, spans_truth(*told), Rules(collar_s=0))
+        lost = choose_thresholds(prepared, Goal(limit, unit))
+        assert lost.operating_point is None
+        named = re.search(rf"the {name} limit of a first step is ([0-9.]+)", lost.scope[0])
+        assert named is not None
+        first = [step.bound for step in lost.path]
+        nearest = max(first) if unit == RECALL else min(first)
+        assert len(set(first)) > 1 and float(named[1]) == pytest.approx(nearest, rel=1e-3)
+        assert choose_thresholds(prepared, Goal(nearest * ease, unit)).promised
 
 
 def test_pairing_narrows_the_interval() -> None:

@@ -50,13 +50,43 @@ def test_the_table_names_both_arms_and_says_what_is_undefined(invoke, tmp_path: 
     assert (tmp_path / "table.txt").read_text() == result.output
 
 
+def test_a_list_of_planted_files_beside_the_truth_reaches_json_and_text(
+    invoke, tmp_path: Path
+) -> None:
+    def planted(*options: str):
+        result = invoke("--class-map", "weapon=gun", *options)
+        return json.loads(result.output)["planted"] if options else result.output
+
+    assert planted("--format", "json")["frames"] == 0 and "planted" not in planted()
+    (tmp_path / "sample.toml").write_text('planted = ["a.mp4"]\n')
+    found = planted("--format", "json")
+    assert (found["frames"], found["incidents"], found["media"]) == (5, 1, 1)
+    assert "planted: in 5 of 5 positive frames" in " ".join(planted().split())
+
+
 def test_expected_errors_pass_through_to_the_one_boundary(invoke) -> None:
     error = invoke().exception
     assert isinstance(error, TruthError) and "--class-map weapon=gun" in str(error)
 
 
+def test_the_classifier_can_be_switched_off(invoke) -> None:
+    result = invoke(
+        "--class-map", "weapon=gun", "--classifier-threshold", "off", "--format", "json"
+    )
+    figures = json.loads(result.output)
+    assert figures["operating_point"] == {"detector": 0.5, "classifier": None}
+    assert figures["arms"]["cascade"] is None
+
+
 @pytest.mark.parametrize(
-    "options", [("--class-map", "weapon"), ("--confirm", "5/3"), ("--detector-threshold", "2")]
+    "options",
+    [
+        ("--class-map", "weapon"),
+        ("--confirm", "5/3"),
+        ("--detector-threshold", "2"),
+        ("--classifier-threshold", "1.5"),
+        ("--classifier-threshold", "none"),
+    ],
 )
 def test_wrong_options_are_usage_errors(invoke, options) -> None:
     assert invoke(*options).exit_code == 2

@@ -68,6 +68,13 @@ def test_one_run_sets_the_detector_against_the_cascade(call) -> None:
     assert found["footage"] == {"media_compared": 2, "left_out": []}
 
 
+def test_planted_files_that_a_list_names_are_said(call, tmp_path: Path) -> None:
+    (tmp_path / "sample.toml").write_text('planted = ["a.mp4"]\n')
+    found = strict_json(call("--format", "json", A=FIRST)[1])["evaluations"]["A"]
+    assert found["planted"]["frames"] == found["denominators"]["frames_positive"] == 10
+    assert "planted: in 10 of 10 positive frames" in " ".join(call(A=FIRST)[1].split())
+
+
 def test_subsets_are_not_tested(call) -> None:
     found = strict_json(call("--format", "json", A=FIRST)[1])
     for paired in found["comparison"]["rates"].values():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forensics.errors import ForensicsError
 from forensics.evaluation import curves, evaluate, prepare
 from forensics.evaluation.levels import CASCADE, DETECTOR, count_arm
 from forensics.evaluation.rules import Rules
@@ -67,6 +68,16 @@ def test_curves_equal_the_counts_at_every_point(seed: int) -> None:
         got = {name: getattr(row, f"box_{name}") for name in ("tp", "fp")}
         assert got == {name: want[name] for name in ("tp", "fp")}
         assert (row.frame_tp, row.frame_fp) == (want["frame_tp"], want["frame_fp"])
+
+
+def test_a_curve_keeps_to_the_floor() -> None:
+    """Below it the log does not hold every box: a row there would be labelled with a lie."""
+    _, run, truth = world(3)
+    prepared, point = prepare(run, truth), OperatingPoint(0.5, 0.4)
+    with pytest.raises(ForensicsError, match=r"0\.001 is below the run's logging floor 0\.01"):
+        curves(prepared, point, thresholds=[0.5, 0.001])
+    floor = curves(prepared, point, thresholds=[0.01, 0.5])
+    assert floor["threshold"].unique().tolist() == np.float32([0.01, 0.5]).tolist()
 
 
 @QUICK

@@ -8,6 +8,7 @@ import pytest
 from forensics.evaluation import prepare
 from forensics.evaluation.envelope import area, envelope
 from forensics.evaluation.evaluate import evaluate_prepared
+from forensics.evaluation.levels import DETECTOR, count_arm
 from forensics.evaluation.strata import strata
 from forensics.evaluation.surface import surfaces
 from forensics.types import OperatingPoint
@@ -42,6 +43,31 @@ def test_no_pair_beats_the_front(seed: int) -> None:
         assert recall <= max(within, default=0.0)
     assert found["area"]["cascade"] >= found["area"]["detector"]
     assert found["label"].startswith("optimistic")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_area_of_the_detector_does_not_depend_on_the_grid(seed: int) -> None:
+    prepared = world(seed)
+    found = envelope(prepared, POINT)
+    tried = [OperatingPoint(score, None) for score in np.unique(prepared.log.score).tolist()]
+    arms = [count_arm(prepared, point, DETECTOR) for point in tried]
+    false = 1e6 * np.array([arm.frame.fp.sum() for arm in arms]) / prepared.ledger.negative.sum()
+    recall = np.array([arm.event.detected.sum() for arm in arms]) / len(prepared.incidents)
+    exact = area(false, recall, found["false_alarms_per_million_max"])
+    assert found["area"]["detector"] == pytest.approx(exact, rel=1e-12)
+    coarse = envelope(prepared, POINT, surfaces(prepared, [0.1, 0.6], [0.3]))
+    assert coarse["area"]["detector"] == found["area"]["detector"]
+    assert found["area"]["cascade"] >= coarse["area"]["cascade"] >= exact
+
+
+def test_a_classifier_that_says_nothing_buys_nothing() -> None:
+    """Scores between the steps of the grid: the gap between the areas is none of the grid's."""
+    found = {f: [(G, 0.605 + f / 5000, 1.0)] for f in range(60)}
+    run = make_run(*(Clip(f"{n}.mp4", 60, fps=1, detections=found) for n in range(3)))
+    spans = [(f"{n}.mp4", a, b, label) for n in range(3)
+             for a, b, label in ((0, 29, "none"), (29, 31, "gun"), (31, 60, "none"))]  # fmt: skip
+    areas = envelope(prepare(run, spans_truth(*spans)), OperatingPoint(0.5, 0.5))["area"]
+    assert 0 < areas["detector"] == areas["cascade"]
 
 
 def test_what_truth_cannot_say_is_null() -> None:

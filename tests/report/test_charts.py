@@ -33,7 +33,7 @@ from tests.support.explorer import assert_matched, go
 
 from .helpers import on_disk, page_of
 
-NOTHING = Planted((0, 0), (0, 0), (0, 0), frozenset())
+NOTHING = Planted((0, 0), (0, 0), (0, 0))
 POINT = OperatingPoint(0.5, 0.5)
 LIGHT = {"--soft": "#59636d", "--detector": "#0072b2", "--cascade": "#c4500c", "--ink": "#1b2127"}
 DARK = {"--soft": "#9fa9b2", "--detector": "#56b4e9", "--cascade": "#f0914a", "--ink": "#e4e8eb"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shlex
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -10,12 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from forensics.cli import evaluate as evaluate_module
+from forensics.cli.evaluate import evaluate_command
 from forensics.evaluation import evaluate, prepare
 from forensics.evaluation.grid import typed_thresholds
 from forensics.evaluation.rates import rate_interval, rate_limits
+from forensics.evaluation.rules import Rules
 from forensics.report import wording
 from forensics.report.explorer import LINES, explore
+from forensics.report.page import build_report, read_truth
 from forensics.report.planted import Planted
 from forensics.runlog.reader import RunTables
 from forensics.truth.base import Truth
@@ -27,7 +34,7 @@ from tests.support.explorer import PRINT, assert_equal, equal_shown, figure, go,
 
 from .helpers import HIT, SIZE, coverage_of, on_disk, page_of
 
-NOTHING = Planted((0, 0), (0, 0), (0, 0), frozenset())
+NOTHING = Planted((0, 0), (0, 0), (0, 0))
 
 
 def written(tmp_path: Path, run: RunTables, truth: Truth, **options: Any) -> Path:
@@ -61,12 +68,50 @@ def test_sliders_lead_to_the_figures_of_evaluate(
             assert_equal(page, evaluate(run, truth, operating_point=point).to_json())
             command = page.locator("#explorer-command").inner_text()
             assert f"--detector-threshold {point.detector:g}" in command
-            assert ("--classifier-threshold" in command) == (point.classifier is not None)
+            assert ("--classifier-threshold off" in command) == (point.classifier is None)
         page.locator("#explorer-reset").click()
         assert point_of(page) == OperatingPoint(0.5, 0.5)
 
 
 NAMES = ("detector", "classifier")
+GIVEN = Rules(
+    iou=0.3, gap_s=1.5, collar_s=0.1, confirm_hits=1, confirm_frames=2, unlabelled="negative",
+    class_map={"big weapon": "gun", "bag": ""},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rules", [GIVEN, None])
+def test_the_command_that_is_shown_gives_the_figures_that_are_shown(
+    rules: Rules | None, tmp_path: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {
+        2: [(HIT, 0.7, 0.9)], 4: [(HIT, 0.9, NAN)], 5: [(HIT, 0.6, 0.2)], 9: [(HIT, 0.8, 0.7)],
+        15: [(HIT, 0.8, 0.4)], 17: [(HIT, 0.7, NAN)],
+    }  # fmt: skip
+    clips = [Clip(name, 20, detections=found, size=SIZE) for name in ("a.mp4", "b.mp4")]
+    run = on_disk(make_run(*clips, coverage=coverage_of(clips)), tmp_path)
+    weapon = "gun" if rules is None else "big weapon"
+    rows = ("a.mp4,0.35,0.75,{}", "a.mp4,1,9,none", "b.mp4,0,0.5,{}", "b.mp4,0.5,1,none")
+    more = () if rules is None else ("b.mp4,1.6,1.8,bag",)
+    lines = ["file,start_s,end_s,class", *(row.format(weapon) for row in (*rows, *more))]
+    (tmp_path / "spans.csv").write_text("\n".join(lines))
+    truth = read_truth([tmp_path / "spans.csv"], None if rules is None else "spans")
+    path = tmp_path / "report.html"
+    path.write_text(build_report(run, truth, rules=rules), encoding="utf-8")
+    monkeypatch.setattr(evaluate_module, "open_run", lambda folder: run)
+    with browser.open(path) as page:
+        for places in (None, (20, 12), (30, 0), (0, 0)):
+            point = point_of(page) if places is None else go(page, *places)
+            words = shlex.split(page.locator("#explorer-command").inner_text())
+            assert words[:2] == ["forensics", "evaluate"]
+            real = {"TRUTH": str(tmp_path / "spans.csv")}
+            arguments = [real.get(word, word) for word in words[2:]]
+            done = CliRunner().invoke(evaluate_command, [*arguments, "--format", "json"])
+            assert done.exit_code == 0, done.output
+            result = json.loads(done.output)
+            assert result["operating_point"]["classifier"] == point.classifier
+            assert_equal(page, result)
+    assert len(words) == (9 if rules is None else 25)  # nothing is said that goes without saying
 
 
 def test_below_the_gate_the_cascade_has_no_figure(

@@ -111,7 +111,7 @@ def test_the_rule_thins_by_place_with_a_seed(tmp_path: Path) -> None:
     prepared = prepare(run, TRUTH)
 
     def shown(**options: int) -> list[tuple[str, int]]:
-        made = gallery(prepared, point, frozenset(), Options(**options)).alarms
+        made = gallery(prepared, point, Options(**options)).alarms
         assert "4 of 11 are shown" in made.rule and "every place in turn" in made.rule
         parts = made.groups[0].parts
         return [(part.title, card.frame_index) for part in parts for card in part.cards]
@@ -131,7 +131,7 @@ def test_near_boxes_are_named_with_their_thresholds(tmp_path: Path) -> None:
     truth = truth_of("gate.mp4")
     frames = {index: [] for index in range(20)} | {15: [HIT], 16: [HIT], 18: [HIT]}
     truth = replace(truth, media=looked_at("gate.mp4", frames, planted=False).media)
-    made = gallery(prepare(run, truth), OperatingPoint(0.5, 0.5), frozenset(), Options()).almost
+    made = gallery(prepare(run, truth), OperatingPoint(0.5, 0.5), Options()).almost
     missed, passed = made.groups
     assert [card.frame_index for card in missed.cards] == [15, 16]
     assert missed.cards[0].span == "detector 0.480 at 0.5, classifier 0.900 at 0.5"

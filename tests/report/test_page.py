@@ -16,7 +16,11 @@ from forensics.errors import ForensicsError
 from forensics.evaluation import evaluate
 from forensics.report import Options
 from forensics.report.evidence import GONE
-from forensics.report.page import TruthInput, build_report, json_block, write_report
+from forensics.report.examined import examine
+from forensics.report.page import build_report, json_block, read_truth, write_report
+from forensics.report.planted import Planted
+from forensics.report.quantities import Footnotes
+from forensics.report.verdict import judge
 from forensics.types import OperatingPoint
 from tests.evaluation.helpers import NAN, Clip, make_run, spans_truth
 
@@ -150,10 +154,25 @@ def test_the_verdict_states_gain_and_loss_and_the_fair_comparison(judged: str) -
     assert "planted" not in Page(judged).text[""]
 
 
+def test_the_verdict_names_how_each_interval_was_made(tmp_path: Path, judged: str) -> None:
+    """The cascade raises none: its limit is one-sided, the detector's interval is not."""
+    found = {frame: [(HIT, 0.9, 0.1)] for frame in range(3)}
+    names = [f"{number}.mp4" for number in range(9)]
+    run = make_run(*(Clip(name, 20, detections=found) for name in names))
+    result = evaluate(run, spans_truth(*((name, 0, 9, "none") for name in names))).to_json()
+    verdict = judge(result, Planted((0, 0), (0, 0), (0, 0)), examine(run), Footnotes())
+    frames = [result["arms"][arm]["frame"] for arm in ("detector", "cascade")]
+    rates = [frame["false_alarms_per_million"] for frame in frames]
+    said = next(text for text in verdict.sentences if "in brackets" in text)
+    assert f"of the detector, {rates[0]['method']}; of the cascade, no events: one-sided" in said
+    assert rates[1]["method"] in said
+    assert "in brackets the interval, camera log-t over 2" in Page(judged).text["verdict"]
+
+
 def test_planted_stands_wherever_positives_count(place) -> None:
     by_labels = page_of(place, truth_of("gate.mp4", "yard.mp4", planted=True))
-    truth = TruthInput(truth_of("gate.mp4", "yard.mp4"), planted=frozenset({"gate.mp4"}))
-    by_list = build_report(place, truth)
+    listed = replace(truth_of("gate.mp4", "yard.mp4"), planted=frozenset({"gate.mp4"}))
+    by_list = page_of(place, listed)
     for page, word in ((by_labels, "planted"), (by_list, "partly planted")):
         text = Page(page).text
         assert f"true alarm frames ({word})" in text["verdict"]
@@ -168,6 +187,23 @@ def test_planted_stands_wherever_positives_count(place) -> None:
         assert "true hit lost (planted)" in text["removed"]
         assert "incident (planted)" in text["timeline"]
     assert Page(by_list).text["alarms"].count("true hit (planted)") == 1
+
+
+def test_a_list_beside_spans_plants_what_the_evaluation_counts(place, tmp_path: Path) -> None:
+    """Spans without boxes: page, cards and the JSON of `evaluate` go by one source."""
+    parts = ("0,0.35,none", "0.35,0.55,gun", "0.55,9,none")
+    rows = [f"{name},{part}" for name in ("gate.mp4", "yard.mp4") for part in parts]
+    (tmp_path / "spans.csv").write_text("\n".join(["file,start_s,end_s,class", *rows]) + "\n")
+    (tmp_path / "sample.toml").write_text('planted = ["gate.mp4"]\n')
+    truth = read_truth([tmp_path / "spans.csv"])
+    found = evaluate(place, truth.labels).to_json()["planted"]
+    assert (found["frames"], found["incidents"], found["media"]) == (2, 1, 1)
+    text = Page(build_report(place, truth)).text
+    assert "in 1 of 2 incidents and 2 of 4 frames with a target" in text["verdict"]
+    assert "planted: in 2 of 4 positive frames" in text["verdict"].lower()
+    assert text["alarms"].count("frame has a target (planted)") == 1
+    both = text["timeline"].count("Truth incident")
+    assert both == 2 * text["timeline"].count("Truth incident (planted)") > 0
 
 
 def test_true_hits_lost_come_first_and_are_marked(judged: str) -> None:

@@ -14,8 +14,8 @@ from forensics.errors import TruthError
 from forensics.report import wording
 from forensics.report.choose import choose, rule
 from forensics.report.figures import plots
-from forensics.report.planted import planted_files
 from forensics.report.provenance import looked
+from forensics.truth.planted import planted_files
 from forensics.types import OperatingPoint
 
 NBSP = "\u00a0"
@@ -76,6 +76,13 @@ def test_numbers_for_people() -> None:
     assert wording.number(0) == "0" and wording.number(None) == "\u2013"
     assert wording.count(1234) == "1,234"
     assert wording.clean("a\u202eb\tc\u00a0d\u2028") == "a\\u202eb\\tc\u00a0d\\u2028"
+
+
+def test_a_threshold_is_written_so_that_it_counts_the_same() -> None:
+    score = np.float32(0.91237)
+    assert wording.threshold(float(score)) == "0.91237"
+    assert np.float32(wording.threshold(0.1234567)) == np.float32(0.1234567)
+    assert wording.threshold(0.5) == "0.5" and wording.threshold(None) == "off"
 
 
 def table(n: int) -> pd.DataFrame:

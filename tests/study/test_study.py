@@ -282,9 +282,10 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path, reference_run: Path) ->
 
 def test_incidents_of_listed_files_are_planted() -> None:
     truth = spans_truth(("a.mp4", 0, 5, "gun"), ("b.mp4", 0, 5, "gun"))
-    plain = study_of(make_run(Clip("a.mp4", fps=1), Clip("b.mp4", fps=1)), truth)
+    run = make_run(Clip("a.mp4", fps=1), Clip("b.mp4", fps=1))
+    plain = study_of(run, truth)
     assert not plain.events()["planted"].any()
-    listed = replace(plain, listed=frozenset({"b.mp4"}))
+    listed = study_of(run, replace(truth, planted=frozenset({"b.mp4"})))
     assert list(listed.events()["planted"]) == [False, True]
     assert "partly planted" in repr(listed) and "planted" not in repr(plain)
 

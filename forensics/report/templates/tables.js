@@ -42,8 +42,8 @@ function write() {
   writeEqual();
   const names = [data.detector[at.i], data.classifier[at.j]];
   byId("explorer-point").textContent = pairText(names);
-  let command = `forensics evaluate RUN --truth TRUTH --detector-threshold ${names[0]}`;
-  if (at.j > 0) command += ` --classifier-threshold ${names[1]}`;
+  let command = `${data.command} --detector-threshold ${names[0]}`;
+  if (width > 1) command += ` --classifier-threshold ${names[1]}`;
   byId("explorer-command").textContent = command;
   for (const [name, value, text] of [["detector", at.i, names[0]], ["classifier", at.j, names[1]]]) {
     const slider = byId(`at-${name}`);
