@@ -13,6 +13,7 @@ from forensics.errors import ForensicsError, RunLogError, TruthError
 from forensics.footage.find import common_base, find_inputs
 from forensics.runlog.reader import open_run
 from forensics.runlog.verify import verify_run
+from forensics.scan.attach import attach
 from forensics.scan.import_manifest import ImportOptions
 from forensics.scan.imported import Imported, import_predictions
 from forensics.truth.predictions import load_predictions
@@ -216,6 +217,19 @@ def test_bad_json_names_the_entry(data, message, footage: Path, tmp_path: Path) 
     (tmp_path / "results.json").write_text(json.dumps(data))
     with pytest.raises(TruthError, match=message):
         run(footage, tmp_path / "run", tmp_path / "results.json")
+
+
+def test_a_dotted_name_without_extension_is_not_cut_short(tmp_path: Path) -> None:
+    """Roboflow calls pictures `x_jpg.rf.abc.jpg`, and results name them without `.jpg`."""
+    names = ("a.jpg", "a.b.jpg", "x_jpg.rf.abc.jpg")
+    (tmp_path / "footage").mkdir()
+    for number, name in enumerate(names):
+        write_still(tmp_path / "footage" / name, number, size=SIZE)
+    inputs = find_inputs([tmp_path / "footage"], recursive=False)
+    for name, found in (("a.b", "a.b.jpg"), ("x_jpg.rf.abc", names[2]), ("a.png", "a.jpg")):
+        (tmp_path / "r.json").write_text(json.dumps([ENTRY | {"image_id": name}]))
+        attached = attach(load_predictions([tmp_path / "r.json"]).frames, inputs)
+        assert [path for path, frames in attached.items() if frames] == [found]
 
 
 def test_thresholds_below_what_the_tool_kept_are_refused(footage: Path, tmp_path: Path) -> None:
