@@ -20,6 +20,7 @@ from forensics.truth.writing import (
     is_still,
     labels_by_frame,
     lost_spans,
+    lost_suffixes,
     size_of,
     write_file,
 )
@@ -45,7 +46,7 @@ def write_coco(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Losses
         if len(media.frames):
             _coco_media(media, data, categories, sizes)
     write_file(target, json.dumps(data, indent=1, allow_nan=False) + "\n")
-    return tuple(lost_spans(truth, "COCO"))
+    return (*lost_spans(truth, "COCO"), *lost_suffixes(truth, "COCO"))
 
 
 def _coco_media(
@@ -109,7 +110,7 @@ def write_megadetector(
         "images": images,
     }
     write_file(target, json.dumps(data, indent=1, allow_nan=False) + "\n")
-    return tuple(lost_spans(truth, "MegaDetector"))
+    return (*lost_spans(truth, "MegaDetector"), *lost_suffixes(truth, "MegaDetector"))
 
 
 def _megadetector_media(

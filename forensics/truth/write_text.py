@@ -25,6 +25,7 @@ from forensics.truth.writing import (
     labels_by_frame,
     lost_flag,
     lost_spans,
+    lost_suffixes,
     size_of,
     write_file,
     write_files,
@@ -64,7 +65,7 @@ def _yolo_files(
         what = "frames with something to ignore get no label file"
         losses.append(f"{media.name}: {len(ignored)} {what}")
     losses += lost_flag(media, "planted", "YOLO")
-    still = is_still(media) or (not media.suffix_known and not np.any(media.frames))
+    still = is_still(media)
     for index, held in labels_by_frame(media).items():
         if index in ignored:
             continue
@@ -166,7 +167,7 @@ def write_spans(truth: Truth, target: Path) -> Losses:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("file", "start_s", "end_s", "class", "planted"))
-    losses = []
+    losses = lost_suffixes(truth, "a list of spans")
     for media in truth.media:
         if len(media.frames):
             losses.append(

@@ -19,9 +19,13 @@ Losses = tuple[str, ...]
 
 
 def is_still(media: MediaTruth) -> bool:
-    """Whether a medium is a picture by itself: its suffix says so, and it has but one frame."""
+    """Whether a medium is a picture by itself: its suffix says so, and it has but one frame.
+
+    Without a suffix, as YOLO names pictures, the one frame has to do.
+    """
     suffix = PurePosixPath(media.name).suffix.lower()
-    return suffix in STILL_SUFFIXES and not np.any(media.frames)
+    picture = suffix in STILL_SUFFIXES or not media.suffix_known
+    return picture and not np.any(media.frames)
 
 
 def labels_by_frame(media: MediaTruth) -> dict[int, list[int]]:
@@ -79,6 +83,16 @@ def lost_spans(truth: Truth, format_name: str) -> list[str]:
         for media in truth.media
         if media.spans
     ]
+
+
+def lost_suffixes(truth: Truth, format_name: str) -> list[str]:
+    """Say that names lack their extension, in one line: other readers find no such files."""
+    names = [media.name for media in truth.media if not media.suffix_known]
+    what = (
+        f"{len(names)} names of footage lack their extension, which {format_name} cannot say; give "
+        "a run over the footage (--run), whose paths are then written"
+    )
+    return [f"{names[0]}: {what}"] if names else []
 
 
 def lost_flag(media: MediaTruth, name: str, format_name: str) -> list[str]:
