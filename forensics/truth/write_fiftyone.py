@@ -17,7 +17,7 @@ from forensics.truth.writing import (
     labels_by_frame,
     lost_spans,
     lost_suffixes,
-    write_file,
+    write_new,
 )
 
 _FIELDS = "fiftyone.core.fields"
@@ -52,7 +52,7 @@ def write_fiftyone(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Lo
         "info": {},
         "samples": samples,
     }
-    write_file(target, json.dumps(data, indent=1, allow_nan=False) + "\n")
+    write_new((target, json.dumps(data, indent=1, allow_nan=False) + "\n"))
     return tuple(losses)
 
 

@@ -22,7 +22,7 @@ from forensics.truth.writing import (
     lost_spans,
     lost_suffixes,
     size_of,
-    write_file,
+    write_new,
 )
 
 NO_SIZES: Sizes = MappingProxyType({})
@@ -45,7 +45,7 @@ def write_coco(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Losses
     for media in truth.media:
         if len(media.frames):
             _coco_media(media, data, categories, sizes)
-    write_file(target, json.dumps(data, indent=1, allow_nan=False) + "\n")
+    write_new((target, json.dumps(data, indent=1, allow_nan=False) + "\n"))
     return (*lost_spans(truth, "COCO"), *lost_suffixes(truth, "COCO"))
 
 
@@ -109,7 +109,7 @@ def write_megadetector(
         "detection_categories": {number: name for name, number in categories.items()},
         "images": images,
     }
-    write_file(target, json.dumps(data, indent=1, allow_nan=False) + "\n")
+    write_new((target, json.dumps(data, indent=1, allow_nan=False) + "\n"))
     return (*lost_spans(truth, "MegaDetector"), *lost_suffixes(truth, "MegaDetector"))
 
 

@@ -27,8 +27,8 @@ from forensics.truth.writing import (
     lost_spans,
     lost_suffixes,
     size_of,
-    write_file,
     write_files,
+    write_new,
 )
 
 _UNQUOTABLE = frozenset("\"\\#'")
@@ -178,5 +178,5 @@ def write_spans(truth: Truth, target: Path) -> Losses:
             end = "" if math.isinf(span.end_s) else repr(span.end_s)
             row = (media.name, repr(span.start_s), end, span.label, str(span.planted).lower())
             writer.writerow(row)
-    write_file(target, text.getvalue())
+    write_new((target, text.getvalue()))
     return tuple(losses)
