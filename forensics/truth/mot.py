@@ -3,8 +3,8 @@
 Names: `clip.mot.txt` describes the footage with stem `clip`; `SEQUENCE/gt/gt.txt` the one named
 like its folder. `clip.seqinfo.ini` or `seqinfo.ini` beside it gives length, size and file. Nine
 columns carry a class number (MOT16 and later); ten columns do not (MOT15: one class). It counts the
-names in `labels.txt` beside the file, as CVAT and Datumaro write it, or else MOTChallenge's own. A
-row with flag 0 is an ignore region. Every frame up to the sequence's length counts as looked at;
+names in `gt/labels.txt` beside `gt/gt.txt`, as CVAT and Datumaro write it, or else (and always for
+`clip.mot.txt`) MOTChallenge's own. A row with flag 0 is an ignore region. Every frame up to the sequence's length counts as looked at;
 without `seqinfo.ini` (CVAT writes none) the last row's frame ends it.
 
 Pixels are taken as written. MOTChallenge says that its boxes count from 1, CVAT, Datumaro and
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import configparser
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,7 @@ def _label(values: list[float], sequence: _Sequence, where: str) -> str:
 
 
 def _sequence(path: Path, shown: str) -> _Sequence:
+    path = Path(os.path.abspath(path))  # its folders name the footage
     in_gt_folder = path.name == "gt.txt" and path.parent.name == "gt"
     folder = path.parent.parent if in_gt_folder else path.parent
     stem = folder.name if in_gt_folder else path.name.removesuffix(".txt").removesuffix(".mot")
@@ -128,7 +130,13 @@ def _classes(path: Path) -> tuple[str, ...]:
     """Names of the class numbers, from 1: those of `labels.txt`, else MOTChallenge's."""
     if not path.is_file():
         return CLASS_NAMES
-    return tuple(line.strip() for line in read_text(path, path.name).splitlines())
+    lines = [line.strip() for line in read_text(path, path.name).rstrip().splitlines()]
+    if not all(lines):
+        raise TruthError(
+            f"{path.name}:{lines.index('') + 1}: a class without a name; class numbers count these "
+            "lines, so fill it in"
+        )
+    return tuple(lines)
 
 
 def _from_info(info: Path, stem: str, shown: str, classes: tuple[str, ...]) -> _Sequence:

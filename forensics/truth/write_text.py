@@ -30,6 +30,7 @@ from forensics.truth.writing import (
     write_files,
     write_new,
 )
+from forensics.truth.yolo import CLASS_FILES
 
 _UNQUOTABLE = frozenset("\"\\#'")
 
@@ -75,6 +76,11 @@ def _yolo_files(
             values = (x_min + x_max) / 2, (y_min + y_max) / 2, x_max - x_min, y_max - y_min
             lines.append(" ".join(map(repr, (names.index(boxes.label[box]), *values))))
         path = label_path(folder, _below_images(media), ".txt", None if still else index)
+        if path.name in CLASS_FILES or "labels" in path.relative_to(folder).parts[:-1]:
+            raise TruthError(
+                f"{media.name}: its labels would lie in {path.relative_to(folder.parent)}, which "
+                "readers of YOLO take for something else; rename the file in the truth"
+            )
         yield path, "".join(f"{line}\n" for line in lines)
 
 

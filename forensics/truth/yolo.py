@@ -10,6 +10,7 @@ class is called by its number. Polygons (`class x y x y x y ...`) become their b
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +19,10 @@ from forensics.truth.base import MediaBuilder, Problem, Truth, clean_name, read_
 
 _KEY = re.compile(r"""^\s*(?:"(?P<d>\d+)"|'(?P<s>\d+)'|(?P<p>\d+))\s*:\s*(?P<value>.+)$""")
 _UNIT = (1.0, 1.0)
+_YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml")
+_LINE_FILES = ("obj.names", "classes.txt")
+CLASS_FILES = frozenset({*_YAML_FILES, *_LINE_FILES})
+"""Names of the files that name the classes; they are no labels themselves."""
 
 
 def read_yolo(path: Path, shown: str, names: tuple[str, ...] | None) -> Truth:
@@ -70,17 +75,17 @@ def class_names(labels_folder: Path, top: Path) -> tuple[str, ...] | None:
 
     `data.yaml` comes before `dataset.yaml`, `obj.names` and `classes.txt`; None if there is none.
     """
-    last = top if top == labels_folder else top.parent
-    folder = labels_folder
+    last = Path(os.path.abspath(top)).parent
+    folder = Path(os.path.abspath(labels_folder))
     while True:
-        for name in ("data.yaml", "data.yml", "dataset.yaml"):
+        for name in _YAML_FILES:
             if (folder / name).is_file():
                 return parse_names(read_text(folder / name, name), name)
-        for name in ("obj.names", "classes.txt"):
+        for name in _LINE_FILES:
             if (folder / name).is_file():
                 lines = read_text(folder / name, name).splitlines()
                 return tuple(line.strip() for line in lines if line.strip())
-        if folder in (last.parent, folder.parent):
+        if folder in (last, folder.parent):
             return None
         folder = folder.parent
 
