@@ -4,8 +4,9 @@ Names: `clip.mot.txt` describes the footage with stem `clip`; `SEQUENCE/gt/gt.tx
 like its folder. `clip.seqinfo.ini` or `seqinfo.ini` beside it gives length, size and file. Nine
 columns carry a class number (MOT16 and later); ten columns do not (MOT15: one class). It counts the
 names in `gt/labels.txt` beside `gt/gt.txt`, as CVAT and Datumaro write it, or else (and always for
-`clip.mot.txt`) MOTChallenge's own. A row with flag 0 is an ignore region. Every frame up to the sequence's length counts as looked at;
-without `seqinfo.ini` (CVAT writes none) the last row's frame ends it.
+`clip.mot.txt`) MOTChallenge's own. A row with flag 0 is an ignore region. Every frame up to the
+sequence's length counts as looked at; without `seqinfo.ini` (CVAT writes none) the last row's frame
+ends it.
 
 Pixels are taken as written. MOTChallenge says that its boxes count from 1, CVAT, Datumaro and
 TrackEval count from 0, and no file says which: boxes of MOTChallenge itself may be a pixel off.

@@ -63,6 +63,27 @@ def test_coco_frames_may_be_named_like_pictures(tmp_path: Path) -> None:
     assert (still.name, still.frames.tolist()) == ("IMG#2.jpg", [0])
 
 
+def test_a_coco_picture_may_have_a_video_id_of_null(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "a.jpg", "video_id": None}]
+    (media,) = load_truth([write(tmp_path, "t.json", coco(images=images, annotations=[]))]).media
+    assert (media.name, media.frames.tolist()) == ("a.jpg", [0])
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('{"images": [{"id": 1, "file_name": "a.jpg", "id": 2}], "annotations": []}', "id"),
+        ('{"images": [], "annotations": [], "images": []}', "images"),
+        ('[{"file": "a.mp4", "start_s": 0, "start_s": 2, "end_s": 3, "class": "gun"}]', "start_s"),
+        ('{"frames": {"1": {"objects": {"objects": []}}, "1": {}}}', "1"),
+    ],
+)
+@pytest.mark.parametrize("kind", [None, "coco", "spans", "fiftyone"])
+def test_a_repeated_key_is_refused(kind, text: str, key: str, tmp_path: Path) -> None:
+    with pytest.raises(TruthError, match=f"t.json: the key '{key}' stands twice"):
+        load_truth([write(tmp_path, "t.json", text)], kind)
+
+
 def test_coco_carries_planted_from_any_level(tmp_path: Path) -> None:
     for change in (
         {"info": {"planted": True}},
@@ -111,6 +132,9 @@ def test_boxes_that_reach_beyond_the_picture_are_kept_and_listed(tmp_path: Path)
         ({"images": [{"id": 1, "file_name": "a#1", "frame_index": 2}]}, "disagree"),
         ({"images": [{"id": 1, "file_name": "a", "frame_index": -1}]}, "frame_index"),
         ({"images": [{"id": 1, "file_name": "a", "video_id": 5}]}, "video_id"),
+        ({"images": [{"id": 1, "file_name": "c/7.jpg", "video_id": 1, "frame_id": 7}]}, "0-based"),
+        ({"images": [{"id": 1, "file_name": "a", "width": 10**400, "height": 9}]}, "any picture"),
+        ({"annotations": [{"image_id": "x" * 999, "category_id": 7}]}, r"image_id 'x{59} is not"),
         ({"images": [{"id": 1, "file_name": "a"}, {"id": 2, "file_name": "a"}]}, "twice"),
         ({"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]}, "twice"),
         ({"images": [{"id": 1, "file_name": "a", "ignore": "maybe"}]}, "ignore"),
@@ -240,12 +264,29 @@ def test_spans_are_the_same_in_csv_and_json(tmp_path: Path) -> None:
         assert [s.planted for s in other.spans] == [s.planted for s in csv.spans] == [True, False]
 
 
+def test_spans_may_have_the_unnamed_column_of_row_numbers_that_pandas_writes(
+    tmp_path: Path,
+) -> None:
+    rows = ",file,start_s,end_s,class\n0,a.mp4,1,2,gun\n"
+    (media,) = load_truth([write(tmp_path, "s.csv", rows)]).media
+    assert [(media.name, s.start_s, s.end_s) for s in media.spans] == [("a.mp4", 1, 2)]
+    with pytest.raises(TruthError, match=r"s\.csv:2: the number of values"):
+        load_truth([write(tmp_path, "s.csv", rows.replace("gun", "gun,5"))])
+
+
+def test_spans_with_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    rows = "file,start_s,end_s,class,class\na.mp4,1,2,gun,none\n"
+    with pytest.raises(TruthError, match=r"s\.csv:1: two columns class"):
+        load_truth([write(tmp_path, "s.csv", rows)])
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         ("a.mp4,2,1,gun", r"s\.csv:2: the span ends"),
         ("a.mp4,x,1,gun", r"s\.csv:2: start_s is 'x'"),
         ("a.mp4,nan,1,gun", r"s\.csv:2: start_s"),
+        (f"a.mp4,{'x' * 999},1,gun", r"s\.csv:2: start_s is 'x{59}, not"),
         ("a.mp4,0,inf,gun", r"s\.csv:2: end_s"),
         ("a.mp4,0,1", r"s\.csv:2: the number of values"),
         ("a.mp4,0,1,gun,5", r"s\.csv:2: the number of values"),
