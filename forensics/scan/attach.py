@@ -47,6 +47,11 @@ class _Footage:
             path = self._named(given.name, given.where)
             if given.frame and path in self._stills:
                 raise TruthError(f"{given.where}: {path} is a still; it has no frame {given.frame}")
+            if given.picture and path not in self._stills:
+                raise TruthError(
+                    f"{given.where}: names the video {path} without a frame; write NAME#N, counted "
+                    "from 0, or give the COCO file that lists the frames (--listing)"
+                )
             return path, given.frame
         stills = [path for path in self._by_stem[given.name] if path in self._stills]
         if stills:
