@@ -18,13 +18,8 @@ from forensics.truth.mot import looks_like_mot, read_mot
 from forensics.truth.spans import COLUMNS, read_spans
 from forensics.truth.values import read_json, read_xml
 from forensics.truth.voc import VocFolder, looks_like_voc
-from forensics.truth.yolo import (
-    CLASS_FILES,
-    class_names,
-    looks_like_yolo,
-    read_yolo,
-    read_yolo_or_ignore,
-)
+from forensics.truth.yolo import looks_like_yolo, read_yolo, read_yolo_or_ignore
+from forensics.truth.yolo_names import CLASS_FILES, class_names
 from forensics.types import STILL_SUFFIXES
 
 _SUFFIXES = {

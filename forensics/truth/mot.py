@@ -23,6 +23,7 @@ from pathlib import Path
 
 from forensics.errors import TruthError
 from forensics.truth.base import MAX_FRAMES, MAX_INDEX, MediaBuilder, Truth, clean_name, read_text
+from forensics.truth.yolo_names import one_a_line
 
 CLASS_NAMES = (
     *("person", "person on vehicle", "car", "bicycle", "motorbike", "non motorized vehicle"),
@@ -131,13 +132,7 @@ def _classes(path: Path) -> tuple[str, ...]:
     """Names of the class numbers, from 1: those of `labels.txt`, else MOTChallenge's."""
     if not path.is_file():
         return CLASS_NAMES
-    lines = [line.strip() for line in read_text(path, path.name).rstrip().splitlines()]
-    if not all(lines):
-        raise TruthError(
-            f"{path.name}:{lines.index('') + 1}: a class without a name; class numbers count these "
-            "lines, so fill it in"
-        )
-    return tuple(lines)
+    return one_a_line(read_text(path, path.name), path.name)
 
 
 def _from_info(info: Path, stem: str, shown: str, classes: tuple[str, ...]) -> _Sequence:

@@ -5,8 +5,8 @@ ids mean what a COCO file lists (then every listed image was looked at), else `f
 itself names the picture, `clip.mp4#123` a 0-based frame. Category ids are numbers that only the
 COCO file explains: Ultralytics counts them from 1, others from 0. Ultralytics text (`save_txt
 save_conf`): `class cx cy w h score`, fractions, in `STEM.txt` for a still and `STEM_N.txt` for
-frame N of a video, counted from 1, without `vid_stride`. Ultralytics JSON (`to_json()`), pixels, in files that
-are named in the same way; an oriented box becomes the upright one around its four corners.
+frame N of a video, counted from 1, without `vid_stride`. Ultralytics JSON (`to_json()`), pixels, in
+files that are named in the same way; an oriented box becomes the upright one around its corners.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from forensics.errors import TruthError
 from forensics.truth.base import MAX_PIXELS, read_text
 from forensics.truth.coco import Listing, read_listing
 from forensics.truth.values import frame_name, number, numbers, read_json, table, whole, words
-from forensics.truth.yolo import class_names, parse_names
+from forensics.truth.yolo_names import class_names, parse_names
 
 NO_LISTING = Listing({}, {})
 _SUFFIXES = frozenset({".json", ".txt"})

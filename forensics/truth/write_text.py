@@ -30,7 +30,7 @@ from forensics.truth.writing import (
     write_files,
     write_new,
 )
-from forensics.truth.yolo import CLASS_FILES
+from forensics.truth.yolo_names import CLASS_FILES
 
 _UNQUOTABLE = frozenset("\"\\#'")
 

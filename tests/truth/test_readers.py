@@ -11,7 +11,7 @@ import pytest
 
 from forensics.errors import TruthError
 from forensics.truth import load_truth
-from forensics.truth.yolo import parse_names
+from forensics.truth.yolo_names import parse_names
 
 
 def write(folder: Path, name: str, content: object) -> Path:
@@ -207,6 +207,64 @@ def test_names_are_read_in_every_common_style(text: str) -> None:
 def test_names_that_cannot_be_read_are_an_error(text: str) -> None:
     with pytest.raises(TruthError, match=r"data\.yaml"):
         parse_names(text, "data.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("names:\n  0: \"gun #1\"  # a gun\n  1: 'a]b'", ("gun #1", "a]b")),
+        ('names: ["a]b", "c, d"]', ("a]b", "c, d")),
+        ("names: {0: 'it''s', 1: a:b}", ("it's", "a:b")),
+        ("names:  # two\n\n- gun\n  # and\n\n- it's # a knife", ("gun", "it's")),
+        ("names: [gun,\n  # a comment, with ]\n  knife,\n]\nnc: 2", ("gun", "knife")),
+    ],
+)
+def test_quotes_comments_and_blank_lines_in_names(text: str, names: tuple[str, ...]) -> None:
+    assert parse_names(text, "data.yaml") == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"names:\n  {'1' * 5000}: a",
+        f"names: {{{'1' * 5000}: a}}",
+        "names:\n  0: a\n  0: b",
+        "names: [a]\nnames: [b]",
+        r'names: ["a\u0062"]',
+        "names: [a, [b]]",
+        "names: [a] b",
+        "names: [a\n b]",
+        "names: [a",
+        "names: [a,, b]",
+        "names:\n- a\n- b: c",
+        "names:\n- a\n- 'b\n  c'",
+        "names:\n- a\n  - b",
+        "names:\n- a\n  b",
+        "names:\n- a\n-\n- b",
+        "names:\n  0: a\n- b",
+        "names: ['']",
+    ],
+)
+def test_names_that_are_not_certain_are_refused(text: str) -> None:
+    with pytest.raises(TruthError, match=r"data\.yaml: cannot read `names`"):
+        parse_names(text, "data.yaml")
+
+
+@pytest.mark.parametrize("name", ["obj.names", "classes.txt"])
+def test_a_blank_line_shifts_no_class(name: str, tmp_path: Path) -> None:
+    write(tmp_path, name, "person\ngun\n\n")
+    write(tmp_path, "labels/a.txt", "1 0.5 0.5 0.1 0.1")
+    assert load_truth([tmp_path]).classes == ("gun",)
+    write(tmp_path, name, "person\n\ngun\n")
+    with pytest.raises(TruthError, match=f"{name}:2: a class without a name"):
+        load_truth([tmp_path])
+
+
+def test_labels_of_poses_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "data.yaml", "kpt_shape: [2, 3]\nnames: [person]\n")
+    write(tmp_path, "labels/a.txt", "0 .5 .5 .2 .2 .45 .45 1 .55 .9 1")
+    with pytest.raises(TruthError, match=r"data\.yaml: kpt_shape: labels of poses"):
+        load_truth([tmp_path])
 
 
 def test_mot_counts_frames_from_one(tmp_path: Path) -> None:
