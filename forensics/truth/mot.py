@@ -94,8 +94,8 @@ def _rows(text: str, shown: str) -> Iterator[tuple[str, list[float]]]:
             values = [float(part) for part in line.split(",")]
         except ValueError as error:
             raise TruthError(f"{where}: a value is not a number; correct the line") from error
-        if not 6 <= len(values) <= 10:
-            raise TruthError(f"{where}: {len(values)} values; a MOT row has 6 to 10")
+        if not 6 <= len(values) <= 10 or len(values) == 8:  # the eighth may be a class or an x
+            raise TruthError(f"{where}: {len(values)} values; a MOT row has 6, 7, 9 or 10")
         yield where, values
 
 
@@ -140,11 +140,16 @@ def _from_info(info: Path, stem: str, shown: str, classes: tuple[str, ...]) -> _
     where = f"{info.name} (beside {shown})"
     try:
         parser.read_string(read_text(info, where))
+        if "Sequence" not in parser:
+            raise TruthError(f"{where}: no section [Sequence]; put that line first")
         section = parser["Sequence"]
         length = section.getint("seqLength", 0)
         width, height = section.getint("imWidth", 0), section.getint("imHeight", 0)
-    except (configparser.Error, KeyError, ValueError) as error:
-        raise TruthError(f"{where}: {error}; correct it or take it away") from error
+    except configparser.MissingSectionHeaderError as error:
+        raise TruthError(f"{where}: no section [Sequence]; put that line first") from error
+    except (configparser.Error, ValueError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise TruthError(f"{where}: {said}; correct it or take it away") from error
     if not 0 <= length <= MAX_FRAMES or min(width, height) < 0:
         raise TruthError(f"{where}: a length or size is out of range; correct it")
     file_name = clean_name(section.get("file", ""))

@@ -106,7 +106,8 @@ def write_mot(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Losses:
 
     Frames count from 1 and run without gap to the sequence's length: truth that leaves frames out,
     or ignores whole frames, is refused. Every box has an id of its own: MOT wants tracks, and this
-    truth has none. Classes are MOT's 13, or one of any name. Lost: spans, `planted`.
+    truth has none. Classes are MOT's 13, or one of any name. Lost: spans, `planted`, and the
+    folders of a name that lacks its extension.
     """
     losses = lost_spans(truth, "MOT")
     files = []
@@ -120,6 +121,11 @@ def write_mot(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Losses:
         if media.ignored.any():
             raise TruthError(f"{media.name}: MOT cannot ignore whole frames; write coco")
         losses += lost_flag(media, "planted", "MOT")
+        if not media.suffix_known and "/" in media.name:
+            losses.append(
+                f"{media.name}: its folders are left out; without extension MOT names it "
+                "by its last part alone"
+            )
         rows, single = _mot_rows(media, sizes)
         files.append((label_path(target, media, ".mot.txt"), rows))
         info = _seqinfo(media, single, sizes)

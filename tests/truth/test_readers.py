@@ -295,6 +295,7 @@ def test_mot_takes_length_and_size_from_seqinfo(tmp_path: Path) -> None:
         ("1,1,1,1,1,x", r":1: a value"),
         ("99999999999,1,1,1,1,1", r":1: frame 99999999999"),
         ("1,1,1,1,1,1,1,77,1", r":1: class 77"),
+        ("1,1,1,1,1,1,1,3", r":1: 8 values; a MOT row has 6, 7, 9 or 10"),
     ],
 )
 def test_bad_mot_names_the_line(text, message, tmp_path: Path) -> None:
@@ -303,9 +304,16 @@ def test_bad_mot_names_the_line(text, message, tmp_path: Path) -> None:
 
 
 def test_bad_seqinfo_is_named(tmp_path: Path) -> None:
-    write(tmp_path, "clip.seqinfo.ini", "[Sequence]\nseqLength=many\n")
-    with pytest.raises(TruthError, match=r"clip\.seqinfo\.ini"):
-        load_truth([write(tmp_path, "clip.mot.txt", "1,1,1,1,1,1")])
+    for text, message in (
+        ("[Sequence]\nseqLength=many\n", r".*many"),
+        ("seqLength=3\n", r".*no section \[Sequence\]"),
+        ("[Other]\nseqLength=3\n", r".*no section \[Sequence\]"),
+        ("[Sequence]\nname=a\nname=b\n", r".*name"),
+    ):
+        write(tmp_path, "clip.seqinfo.ini", text)
+        with pytest.raises(TruthError, match=rf"clip\.seqinfo\.ini{message}") as caught:
+            load_truth([write(tmp_path, "clip.mot.txt", "1,1,1,1,1,1")])
+        assert "\n" not in str(caught.value)
 
 
 def test_spans_are_the_same_in_csv_and_json(tmp_path: Path) -> None:

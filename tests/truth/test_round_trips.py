@@ -232,6 +232,13 @@ def test_spans_that_are_left_out_are_named(kind: str, tmp_path: Path) -> None:
     assert any(loss.startswith("clip.mp4: 1 spans") for loss in losses)
 
 
+def test_folders_that_mot_leaves_out_are_named(tmp_path: Path) -> None:
+    truth = one("cam1/clip", suffix_known=False)
+    (loss,) = WRITERS["mot"](truth, tmp_path / "out", sizes={"cam1/clip": SIZE})
+    assert loss.startswith("cam1/clip: its folders are left out")
+    assert [media.name for media in load_truth([tmp_path / "out"]).media] == ["clip"]
+
+
 def test_frames_that_spans_leave_out_are_named(tmp_path: Path) -> None:
     (loss,) = WRITERS["spans"](one(), tmp_path / "out.csv")
     assert loss.startswith("clip.mp4: 1 frames with 1 boxes")
