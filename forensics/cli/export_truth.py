@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from forensics.cli.output import stderr, stdout
+from forensics.errors import TruthError
 from forensics.evaluation.naming import MediaNames
 from forensics.runlog.reader import open_run
 from forensics.truth.base import Truth
@@ -24,7 +26,7 @@ Examples:
 \b
 COCO, MegaDetector, FiftyOne and spans become one file, ActEV one with its two indices beside it;
 the others a new folder. What a format cannot carry is listed; what would change its meaning is
-refused.
+refused. Footage that the run holds is written by the run's path, with its extension.
 """
 
 
@@ -37,7 +39,7 @@ refused.
     "--run",
     "run_folder",
     type=click.Path(path_type=Path),
-    help="A run over the footage: its sizes, frame rates and durations.",
+    help="A run over the footage: its paths, sizes, frame rates and durations.",
 )
 def export_command(
     truth_paths: tuple[Path, ...],
@@ -48,8 +50,15 @@ def export_command(
 ) -> None:
     """Write labels in another format."""
     truth = load_truth(truth_paths, truth_format)
-    losses = WRITERS[kind](truth, target, **_facts(truth, kind, run_folder))
-    notes = [*losses, *(f"{problem.where}: {problem.what}" for problem in truth.problems)]
+    facts: dict[str, Any] = {}
+    if run_folder is not None:
+        truth, facts = _joined(truth, kind, open_run(run_folder).media.to_pylist())
+    losses = WRITERS[kind](truth, target, **facts)
+    notes = [
+        *losses,
+        *(f"{problem.where}: {problem.what}" for problem in truth.problems),
+        *(f"{name}: no labels that are known here; left out" for name in truth.skipped),
+    ]
     for note in notes[:SHOWN]:
         stderr().print(f"  {note}", markup=False)
     if len(notes) > SHOWN:
@@ -64,22 +73,42 @@ def export_command(
     )
 
 
-def _facts(truth: Truth, kind: str, run_folder: Path | None) -> dict[str, Any]:
-    """Facts of the footage, where the writer wants them and a run knows them."""
-    if run_folder is None or kind == "spans":
-        return {}
-    rows = open_run(run_folder).media.to_pylist()
+def _joined(truth: Truth, kind: str, rows: list[dict[str, Any]]) -> tuple[Truth, dict[str, Any]]:
+    """The truth with its footage named by the run's paths, and the facts that the writer wants."""
     names = MediaNames({row["path"]: number for number, row in enumerate(rows)})
-    sizes, rates, durations = {}, {}, {}
-    for media in truth.media:
-        number = names.find(media.name, media.source, suffix_known=media.suffix_known)
-        row = {} if number is None else rows[number]
-        if row.get("width") and row.get("height"):
-            sizes[media.name] = (row["width"], row["height"])
-        if row.get("frame_rate_header"):
-            rates[media.name] = row["frame_rate_header"]
-        if row.get("duration_s"):
-            durations[media.name] = row["duration_s"]
+    found = [names.find(m.name, m.source, suffix_known=m.suffix_known) for m in truth.media]
+    media = tuple(
+        medium if number is None else replace(medium, name=rows[number]["path"], suffix_known=True)
+        for medium, number in zip(truth.media, found, strict=True)
+    )
+    joined = replace(truth, media=media)
+    if kind == "spans":
+        return joined, {}
     if kind == "actev":
-        return {"frame_rates": rates, "durations": durations}
-    return {"sizes": sizes} | ({"frame_rates": rates} if kind == "megadetector" else {})
+        facts = {"frame_rates": "frame_rate_header", "durations": "duration_s"}
+    else:
+        _refuse_twice(truth, joined)
+        facts = {"frame_rates": "frame_rate_header"} if kind == "megadetector" else {}
+    held = [rows[number] for number in found if number is not None]
+    said = {
+        name: {row["path"]: row[column] for row in held if row.get(column)}
+        for name, column in facts.items()
+    }
+    if kind == "actev":
+        return joined, said
+    sized = [row for row in held if row.get("width") and row.get("height")]
+    return joined, said | {"sizes": {row["path"]: (row["width"], row["height"]) for row in sized}}
+
+
+def _refuse_twice(given: Truth, joined: Truth) -> None:
+    """Two names for one file would be written as two files of the same name."""
+    first: dict[str, str] = {}
+    for before, after in zip(given.media, joined.media, strict=True):
+        if not len(after.frames):
+            continue
+        earlier = first.setdefault(after.name, before.name)
+        if earlier != before.name:
+            raise TruthError(
+                f"{before.source}: {before.name} and {earlier} both mean {after.name} of the run; "
+                "export their labels one after the other"
+            )

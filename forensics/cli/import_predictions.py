@@ -52,7 +52,7 @@ video, counted from 1.
 @click.option(
     "--names",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="data.yaml with class names. Default: one beside the text files, else numbers.",
+    help="data.yaml with class names of text files. Default: one beside them, else numbers.",
 )
 @click.option("--target", "targets", multiple=True, help="Class that is looked for; repeatable.")
 @click.option(

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from forensics.errors import TruthError
+from forensics.footage.find import VIDEO_SUFFIXES
+from forensics.types import STILL_SUFFIXES
 
 MAX_NAMED = 5
 
@@ -32,8 +34,8 @@ class MediaNames:
         pool = self._by_name[_last(name)] if suffix_known else self._by_stem[_last(name)]
         endings = [path for path in pool if _same_ending(name, path, suffix_known)]
         exact = [path for path in endings if not suffix_known and _strip(path) == name]
-        stem = PurePosixPath(name).stem if suffix_known else _last(name)
-        for candidates in (exact, endings, self._by_stem[stem]):
+        whole, cut = self._by_stem[_last(name)], self._by_stem[_without_suffix(_last(name))]
+        for candidates in (exact, endings, whole, cut if suffix_known else []):
             numbers = {self._paths[path] for path in candidates}
             if len(numbers) == 1:
                 return numbers.pop()
@@ -47,6 +49,12 @@ class MediaNames:
 
 def _last(name: str) -> str:
     return name.rsplit("/", 1)[-1]
+
+
+def _without_suffix(last: str) -> str:
+    """A file's name without its extension; what only looks like one, as in "a.b", stays."""
+    path = PurePosixPath(last)
+    return path.stem if path.suffix.lower() in VIDEO_SUFFIXES | STILL_SUFFIXES else last
 
 
 def _strip(path: str) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from forensics.errors import TruthError
+from forensics.footage.find import VIDEO_SUFFIXES
 from forensics.truth.predictions import FramePredictions
-from forensics.types import InputFile
+from forensics.types import STILL_SUFFIXES, InputFile
 
 _NUMBERED = re.compile(r"^(?P<stem>.+)_(?P<number>\d{1,8})$")
 Attached = dict[str, dict[int, FramePredictions]]
@@ -46,6 +47,11 @@ class _Footage:
             path = self._named(given.name, given.where)
             if given.frame and path in self._stills:
                 raise TruthError(f"{given.where}: {path} is a still; it has no frame {given.frame}")
+            if given.picture and path not in self._stills:
+                raise TruthError(
+                    f"{given.where}: names the video {path} without a frame; write NAME#N, counted "
+                    "from 0, or give the COCO file that lists the frames (--listing)"
+                )
             return path, given.frame
         stills = [path for path in self._by_stem[given.name] if path in self._stills]
         if stills:
@@ -64,7 +70,10 @@ class _Footage:
         if name in self._paths:
             return name
         ends = [p for p in self._paths if f"/{p}".endswith(f"/{name}") or _ends(name, p)]
-        found = ends or self._by_stem[PurePosixPath(name).stem]
+        # "a.b" may be a name without its extension: only what is one for certain is cut.
+        last = PurePosixPath(name)
+        known = last.suffix.lower() in VIDEO_SUFFIXES | STILL_SUFFIXES
+        found = ends or self._by_stem[last.name] or (self._by_stem[last.stem] if known else [])
         if not found:
             raise TruthError(f"{where}: {name} is not in the footage; check --footage")
         return self._only(found, name, where)

@@ -103,7 +103,8 @@ def _thresholds(predictions: Predictions, options: ImportOptions) -> tuple[float
     threshold = options.threshold
     floor = options.floor
     if floor is None:
-        floor = min(DEFAULT_THRESHOLD, threshold or 1.0) if lowest is None else lowest
+        asked = DEFAULT_THRESHOLD if threshold is None else threshold
+        floor = min(DEFAULT_THRESHOLD, asked) if lowest is None else lowest
     if lowest is not None and lowest < floor:
         raise TruthError(
             f"a box has the score {lowest:g}, below the floor {floor:g}; lower --floor"
@@ -120,10 +121,13 @@ def _thresholds(predictions: Predictions, options: ImportOptions) -> tuple[float
 def _targets(predictions: Predictions, options: ImportOptions) -> tuple[str, ...]:
     labels = predictions.labels
     if options.targets:
-        if labels and not set(options.targets) & set(labels):
+        known = dict.fromkeys((*labels, *predictions.declared))
+        unknown = [name for name in options.targets if name not in known]
+        if known and unknown:
             raise TruthError(
-                f"no box is of the target class {', '.join(options.targets)}; there are "
-                f"{', '.join(labels)[:200]}"
+                f"no box is of the target class {', '.join(unknown)}; there are "
+                f"{', '.join(known)[:200]}. A class that was never found is known from --names or "
+                "--listing"
             )
         return options.targets
     if len(labels) != 1:

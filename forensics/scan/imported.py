@@ -116,6 +116,7 @@ class _Import:
         self._recorder = Recorder(folder, ledger, detector_classes=classes, classifier_classes=())
         self._path_of: dict[str, str] = {}
         self._decoded: dict[str, int] = {}
+        self._copy_of: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
         self.frames = 0
         self.problems: list[str] = []
@@ -188,7 +189,7 @@ class _Import:
 
     def _check_copy(self, path: str, original: str) -> None:
         """A copy is decoded once, as its original; its own detections must not get lost."""
-        self._decoded[path] = self._decoded.get(original, 0)
+        self._copy_of[path] = original
         own, taken = self._attached[path], self._attached[original]
         for index, frame in own.items():
             other = taken.get(index)
@@ -201,7 +202,8 @@ class _Import:
     def check_all_used(self) -> None:
         """Raise where detections lie behind the last frame; list those of unreadable footage."""
         for path, frames in self._attached.items():
-            count = self._decoded.get(path, 0)
+            # Stills end together, so that an original may end after its copy.
+            count = self._decoded.get(self._copy_of.get(path, path), 0)
             beyond = [frames[index] for index in sorted(frames) if index >= count]
             if not beyond:
                 continue

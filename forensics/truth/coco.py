@@ -2,7 +2,7 @@
 
 A video frame names its clip by `video_id`, or as `clip.mp4#123` or `clip.mp4#123.jpg` (tools such
 as Datumaro keep nothing else, and tell pictures apart by their names without the ending);
-`frame_index` is 0-based. Every
+`frame_index` is 0-based, and a frame that names its video needs one of the two. Every
 listed image was looked at: without annotations it is a negative. `ignore` on an image ignores the
 frame; `iscrowd` or `ignore` on an annotation makes it an ignore region. `planted` may stand on an
 annotation, an image, a video or in `info`.
@@ -10,7 +10,6 @@ annotation, an image, a video or in `info`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from forensics.errors import TruthError
-from forensics.truth.base import MAX_INDEX, MediaBuilder, Truth, clean_name, read_text
+from forensics.truth.base import MAX_INDEX, MAX_PIXELS, MediaBuilder, Truth, clean_name
+from forensics.truth.values import read_json, short
 
 _FRAME = re.compile(r"^(?P<name>.+)#(?P<index>\d{1,12})$")
 _PICTURE = re.compile(r"^(?P<name>.+\.\w+)#(?P<index>\d{1,12})\.jpg$")
@@ -58,24 +58,28 @@ class _Reader:
     def add_image(self, entry: Entry, where: str) -> None:
         identity = _identity(entry, where)
         if identity in self.images:
-            raise TruthError(f"{where}: the image id {identity} is used twice; make ids unique")
+            raise TruthError(
+                f"{where}: the image id {short(identity)} is used twice; make ids unique"
+            )
         video = self._video(entry, where)
         name, index = _frame_of(entry, video, where)
         if (name, index) in self.seen:
-            raise TruthError(f"{where}: {name} frame {index} is listed twice; keep one")
+            raise TruthError(f"{where}: {short(name)} frame {index} is listed twice; keep one")
         self.seen.add((name, index))
         builder = self.builders.setdefault(name, MediaBuilder(name, self.shown))
         builder.add_frame(index, ignore=_flag(entry, "ignore", where))
         planted = self.planted or _flag(video, "planted", where) or _flag(entry, "planted", where)
-        self.images[identity] = _Image(builder, index, _size(entry, video), planted)
+        self.images[identity] = _Image(builder, index, _size(entry, video, where), planted)
 
     def add_annotation(self, entry: Entry, where: str) -> None:
         image = self.images.get(_key(entry.get("image_id")))
         if image is None:
-            raise TruthError(f"{where}: image_id {entry.get('image_id')!r} is not listed")
+            raise TruthError(f"{where}: image_id {short(entry.get('image_id'))} is not listed")
         label = self.categories.get(_key(entry.get("category_id")))
         if label is None:
-            raise TruthError(f"{where}: category_id {entry.get('category_id')!r} is not listed")
+            raise TruthError(
+                f"{where}: category_id {short(entry.get('category_id'))} is not listed"
+            )
         self.used[label] = None
         image.builder.add_box(
             image.frame_index,
@@ -88,11 +92,12 @@ class _Reader:
         )
 
     def _video(self, entry: Entry, where: str) -> Entry:
-        if "video_id" not in entry:
+        if entry.get("video_id") is None:
             return {}
         video = self.videos.get(_key(entry["video_id"]))
         if video is None:
-            raise TruthError(f"{where}: video_id {entry['video_id']!r} is not in `videos`; add it")
+            named = short(entry["video_id"])
+            raise TruthError(f"{where}: video_id {named} is not in `videos`; add it")
         return video
 
 
@@ -124,10 +129,7 @@ def read_listing(path: Path, shown: str) -> Listing:
 
 
 def _read(path: Path, shown: str) -> _Reader:
-    try:
-        data = json.loads(read_text(path, shown))
-    except (ValueError, RecursionError) as error:
-        raise TruthError(f"{shown}: not valid JSON ({error}); fix or export it again") from error
+    data = read_json(path, shown)
     if not looks_like_coco(data):
         raise TruthError(f"{shown}: no `images` with `annotations`; give a COCO detection file")
     info = data.get("info")
@@ -172,24 +174,35 @@ def _frame_of(entry: Entry, video: Entry, where: str) -> tuple[str, int]:
     if not isinstance(name, str) or not name.strip():
         raise TruthError(f"{where}: needs a file_name; add it")
     marked = _FRAME.match(clean_name(name)) or _PICTURE.match(clean_name(name))
+    if video and marked is None and "frame_index" not in entry:
+        raise TruthError(
+            f"{where}: a frame of a video needs frame_index (0-based); `frame_id` and numbers in "
+            "names count from 0 or from 1, tool by tool"
+        )
     index = entry.get("frame_index", int(marked["index"]) if marked else 0)
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < MAX_INDEX:
-        raise TruthError(f"{where}: frame_index {index!r} is not a whole number from 0; correct it")
+        raise TruthError(
+            f"{where}: frame_index {short(index)} is not a whole number from 0; correct it"
+        )
     if marked and int(marked["index"]) != index:
-        raise TruthError(f"{where}: frame_index {index} and file_name {name} disagree; correct one")
+        raise TruthError(
+            f"{where}: frame_index {index} and file_name {short(name)} disagree; correct one"
+        )
     clip = video.get("file_name") or (marked["name"] if marked else name)
     if not isinstance(clip, str):
         raise TruthError(f"{where}: the video's file_name is not text; correct it")
     return clean_name(clip), index
 
 
-def _size(entry: Entry, video: Entry) -> tuple[float, float] | None:
+def _size(entry: Entry, video: Entry, where: str) -> tuple[float, float] | None:
     width, height = (entry.get(key, video.get(key)) for key in ("width", "height"))
     if (
         isinstance(width, int | float)
         and isinstance(height, int | float)
         and min(width, height) > 0
     ):
+        if max(width, height) > MAX_PIXELS:
+            raise TruthError(f"{where}: its width or height is beyond any picture; correct it")
         return float(width), float(height)
     return None
 
@@ -208,5 +221,5 @@ def _xyxy(bbox: Any, where: str) -> tuple[float, float, float, float]:
 def _flag(entry: Entry, name: str, where: str) -> bool:
     value = entry.get(name, False)
     if value not in (0, 1, None) or isinstance(value, list | dict | str):
-        raise TruthError(f"{where}: {name} is {value!r}; write 0 or 1")
+        raise TruthError(f"{where}: {name} is {short(value)}; write 0 or 1")
     return bool(value)

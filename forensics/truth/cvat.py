@@ -7,7 +7,8 @@ between keyframes are interpolated linearly, and a last box without outside="1" 
 the task, as in CVAT (which leaves that out for a shape in the frame before the last one, and so
 shows it in both). Attributes `ignore` (true: the box, frame: its whole frame), `planted`, and
 `iscrowd` or `is_crowd` (an ignore region, as in COCO) are understood; `occluded` is not used.
-Polygons become their bounding boxes; other shapes, and rotated boxes, ignore their frames. The
+Polygons become their bounding boxes; other shapes, and rotated boxes, ignore their frames, also
+those between them and their neighbours in the track. The
 video is `source`; without it, the one called like the file, or like the folder of an
 `annotations.xml`. Datumaro writes as `stop_frame` the number behind the last one: then `size`
 counts.
@@ -45,6 +46,8 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
+    """What a track shows from a frame on; `xyxy` is empty where that is no box."""
+
     frame: int
     xyxy: tuple[float, ...]
     outside: bool
@@ -80,8 +83,8 @@ class _Reader:
 
     def _shape(self, element: Element, where: str) -> _Shape | None:
         turned = number(element.get("rotation", "0"), where, "rotation") != 0
-        if turned or element.tag not in {"box", "polygon", "polyline"}:
-            self._leave_out(element, where, f"a {'rotated ' * turned}{element.tag}")
+        other = turned or element.tag not in {"box", "polygon", "polyline"}
+        if other and element.get("frame") is None:  # no shape at all
             return None
         frame = whole(element.get("frame"), where, "frame")
         outside = flag(element.get("outside"), where, "outside")
@@ -93,20 +96,19 @@ class _Reader:
                 f"{where}: frame {frame} is none of the task's frames ({frames.start} to "
                 f"{frames[-1] if frames else 'none'}, step {frames.step}); export it again"
             )
+        if outside:  # nothing is shown: the shape does not matter
+            return _Shape(frame, (), True, "", False, where)
+        if other:
+            what = f"a {'rotated ' * turned}{element.tag} is no box; its frame is ignored"
+            self.builder.problems.append(Problem(where, what))
+            return _Shape(frame, (), False, "frame", False, where)
         said = {a.get("name", ""): (a.text or "").strip() for a in element.iter("attribute")}
         ignore = said.get("ignore", "").lower()
         if ignore != "frame":
             marks = {"ignore": ignore} | {name: said.get(name) for name in _CROWD}
             ignore = "box" if any([flag(v, where, n) for n, v in marks.items()]) else ""
         planted = flag(said.get("planted"), where, "planted")
-        return _Shape(frame, _corners(element, where), outside, ignore, planted, where)
-
-    def _leave_out(self, element: Element, where: str, kind: str) -> None:
-        if element.get("frame") is None or flag(element.get("outside"), where, "outside"):
-            return
-        frame = whole(element.get("frame"), where, "frame")
-        self.builder.problems.append(Problem(where, f"{kind} is no box; its frame is ignored"))
-        self.builder.add_frame(frame, ignore=True)
+        return _Shape(frame, _corners(element, where), False, ignore, planted, where)
 
     def _add(self, shape: _Shape, label: str) -> None:
         if shape.ignore == "frame":
@@ -139,8 +141,12 @@ class _Reader:
                 "CVAT, which writes every frame"
             )
         if following is None and between:
-            what = "the last box of its track is not marked outside; kept to the end of the task"
+            what = "the last shape of its track is not marked outside; kept to the end of the task"
             self.builder.problems.append(Problem(shape.where, what))
+        if not shape.xyxy or not target.xyxy:
+            for frame in between:
+                self.builder.add_frame(frame, ignore=True)
+            return
         for frame in between:
             share = (frame - shape.frame) / (stop - shape.frame)
             pairs = zip(shape.xyxy, target.xyxy, strict=True)

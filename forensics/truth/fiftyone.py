@@ -19,7 +19,17 @@ from typing import Any
 
 from forensics.errors import TruthError
 from forensics.truth.base import MediaBuilder, Problem, Truth, clean_name
-from forensics.truth.values import flag, items, number, numbers, read_json, table, whole, words
+from forensics.truth.values import (
+    flag,
+    items,
+    number,
+    numbers,
+    read_json,
+    short,
+    table,
+    whole,
+    words,
+)
 
 Entry = Mapping[str, Any]
 PREFERRED = "ground_truth"
@@ -117,6 +127,7 @@ def _of_samples(
     data: Entry, path: Path, shown: str, reader: _Reader, problems: list[Problem]
 ) -> Iterator[_Found]:
     beside: dict[str, list[tuple[Entry, str]]] | None = None
+    known: set[str] = set()
     for place, given in enumerate(items(data["samples"], shown, "samples")):
         where = f"{shown}: samples[{place}]"
         sample = table(given, where, "it")
@@ -128,11 +139,17 @@ def _of_samples(
             frames = _numbered(sample["frames"], where)
         elif sample.get("_media_type", "video") == "video":
             beside = _frames_beside(path, shown) if beside is None else beside
-            frames = iter(beside.get(_identity(sample.get("_id"), where), []))
+            identity = _identity(sample.get("_id"), where)
+            known.add(identity)
+            frames = iter(beside.get(identity, []))
         else:
             problems.append(Problem(where, f"{name} is no video; its labels are not read"))
             continue
         yield from ((name, frame, there) for frame, there in frames)
+    for identity in sorted(set(beside or ()) - known):
+        held = (beside or {})[identity]
+        what = f"{len(held)} frames of a sample {short(identity)} that is not listed; not read"
+        problems.append(Problem(held[0][1], what))
 
 
 def _numbered(frames: Any, where: str) -> Iterator[tuple[Entry, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +20,9 @@ from forensics.truth.planted import planted_files
 from forensics.truth.spans import COLUMNS, read_spans
 from forensics.truth.values import read_json, read_xml
 from forensics.truth.voc import VocFolder, looks_like_voc
-from forensics.truth.yolo import class_names, looks_like_yolo, read_yolo, read_yolo_or_ignore
+from forensics.truth.yolo import looks_like_yolo, read_yolo, read_yolo_or_ignore
+from forensics.truth.yolo_names import CLASS_FILES, class_names
+from forensics.types import STILL_SUFFIXES
 
 _SUFFIXES = {
     "coco": (".json",),
@@ -43,6 +46,7 @@ _READERS: dict[str, Callable[[Path, str], Truth]] = {
     "actev": read_actev,
 }
 _DARKNET = re.compile(r"obj_.+_data$", re.IGNORECASE)  # labels and pictures lie together there
+MAX_LINE = 10_000
 YoloReader = Callable[[Path, str, tuple[str, ...] | None], Truth]
 _JSON_KINDS = {
     "megadetector": looks_like_megadetector,
@@ -54,10 +58,10 @@ _CANDIDATES = (".json", ".csv", ".txt", ".xml")
 _BESIDE = {  # read with their main file, or written beside it by the format's own tool
     "actev": ("file-index.json", "activity-index.json"),
     "fiftyone": ("frames.json", "metadata.json", "manifest.json"),
-    "mot": ("gt/labels.txt",),
 }
-_PROSE = ("README", "LICENSE", "COPYING", "COPYRIGHT", "NOTICE", "SOURCE", "CHANGELOG")
-_CLASS_FILES = frozenset({"classes.txt", "data.yaml", "data.yml", "dataset.yaml", "obj.names"})
+_PROSE = frozenset(
+    {"README", "LICENSE", "COPYING", "COPYRIGHT", "NOTICE", "SOURCE", "SOURCES", "CHANGELOG"}
+)
 
 
 def load_truth(
@@ -76,10 +80,10 @@ def load_truth(
     if format is not None and format not in FORMATS:
         raise TruthError(f"unknown truth format {format!r}; choose one of {', '.join(FORMATS)}")
     loader = _Loader(format, read_yolo_or_ignore if lenient else read_yolo)
-    for given in map(Path, paths):
+    for given in (Path(os.path.abspath(path)) for path in paths):  # the place tells the format
         if given.is_dir():
             loader.add_folder(given)
-        elif not loader.add_file(given, given.name, _Names(given.parent)):
+        elif not loader.add_file(given, given.name, _Folders(given.parent)):
             raise TruthError(
                 f"{given.name}: not a truth file that is known here; give "
                 f"--truth-format ({', '.join(FORMATS)}) or another path"
@@ -91,17 +95,26 @@ def load_truth(
     return replace(truth, planted=planted_files(paths))
 
 
-class _Names:
-    """Class names of label folders below one top folder, each looked up once."""
+class _Folders:
+    """What is known of the folders of labels below one top folder, each looked at once."""
 
     def __init__(self, top: Path) -> None:
         self._top = top
-        self._known: dict[Path, tuple[str, ...] | None] = {}
+        self._names: dict[Path, tuple[str, ...] | None] = {}
+        self._yolo: dict[Path, bool] = {}
 
-    def of(self, folder: Path) -> tuple[str, ...] | None:
-        if folder not in self._known:
-            self._known[folder] = class_names(folder, self._top)
-        return self._known[folder]
+    def names_of(self, folder: Path) -> tuple[str, ...] | None:
+        """Names of the classes of a folder's labels."""
+        if folder not in self._names:
+            self._names[folder] = class_names(folder, self._top)
+        return self._names[folder]
+
+    def hold_yolo(self, folder: Path) -> bool:
+        """Whether any text file of a folder holds YOLO labels."""
+        if folder not in self._yolo:
+            texts = sorted(folder.glob("*.txt"))
+            self._yolo[folder] = any(looks_like_yolo(_first_line(path)) for path in texts)
+        return self._yolo[folder]
 
 
 class _Loader:
@@ -117,23 +130,23 @@ class _Loader:
     def add_folder(self, top: Path) -> None:
         """Read every truth file below a folder; list what is none."""
         wanted = _SUFFIXES[self._format] if self._format else _CANDIDATES
-        names = _Names(top)
+        folders = _Folders(top)
         for path in sorted(top.rglob("*")):
-            if path.suffix.lower() not in wanted or path.name in _CLASS_FILES or not path.is_file():
+            if path.suffix.lower() not in wanted or path.name in CLASS_FILES or not path.is_file():
                 continue
             shown = path.relative_to(top).as_posix()
-            if _is_beside(path, self._format) or not self.add_file(path, shown, names):
+            if _is_beside(path, self._format) or not self.add_file(path, shown, folders):
                 self._skipped.append(shown)
 
-    def add_file(self, path: Path, shown: str, names: _Names) -> bool:
+    def add_file(self, path: Path, shown: str, folders: _Folders) -> bool:
         """Read one file; False if it is no truth."""
-        kind = self._format or detect_format(path, shown)
+        kind = self._format or _detect(path, shown, folders)
         if kind is None:
             return False
         if kind == "voc":
             self._voc.add(path, shown)
         elif kind == "yolo":
-            self._parts.append(self._read_yolo(path, shown, names.of(path.parent)))
+            self._parts.append(self._read_yolo(path, shown, folders.names_of(path.parent)))
         else:
             self._parts.append(_READERS[kind](path, shown))
         return True
@@ -145,11 +158,17 @@ class _Loader:
 def _is_beside(path: Path, given_format: str | None) -> bool:
     """Whether a file is read together with its main file, and is no truth by itself."""
     if given_format == "yolo":
-        return path.with_name("obj.data").is_file()  # Darknet's lists of pictures
-    return given_format is not None and path.as_posix().endswith(_BESIDE.get(given_format, ()))
+        # Darknet's lists of pictures
+        return path.with_name("obj.data").is_file() or _is_prose(path, _first_line(path))
+    if given_format == "mot":
+        return path.name == "labels.txt" and path.parent.name == "gt"
+    names = _BESIDE.get(given_format or "", ())
+    if given_format == "actev":  # `ref_file-index.json`, `out.file-index.json`
+        return path.name.endswith(names)
+    return path.name in names
 
 
-def detect_format(path: Path, shown: str) -> str | None:
+def _detect(path: Path, shown: str, folders: _Folders) -> str | None:
     """Tell the format of one file from its place and content; None if it is no truth."""
     suffix = path.suffix.lower()
     if suffix == ".csv":
@@ -158,7 +177,7 @@ def detect_format(path: Path, shown: str) -> str | None:
     if suffix == ".json":
         return _json_format(path, shown)
     if suffix == ".txt":
-        return _text_format(path, shown)
+        return _text_format(path, shown, folders)
     if suffix == ".xml":
         return _xml_format(path, shown)
     if not path.exists():
@@ -184,20 +203,47 @@ def _xml_format(path: Path, shown: str) -> str | None:
     return "voc" if looks_like_voc(root) else None
 
 
-def _text_format(path: Path, shown: str) -> str | None:
+def _text_format(path: Path, shown: str, folders: _Folders) -> str | None:
     if path.name.endswith(".mot.txt") or (path.name == "gt.txt" and path.parent.name == "gt"):
         return "mot"
-    if path.stem.upper().startswith(_PROSE):
-        return None
-    if "labels" in path.parts[:-1] or any(map(_DARKNET.match, path.parts)):
-        return "yolo"
-    try:
-        text = read_text(path, shown)
-    except TruthError:
-        if not path.is_file():
-            raise
-        return None
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    if not path.is_file():
+        read_text(path, shown)  # says why
+    first = _first_line(path)
     if looks_like_mot(first):
         return "mot"
-    return "yolo" if looks_like_yolo(first) else None
+    if looks_like_yolo(first):
+        return "yolo"
+    if _among_labels(path):  # at fault, or a negative
+        return None if _is_prose(path, first) else "yolo"
+    if first or _is_prose(path, first):
+        return None
+    pictures = (path.with_suffix(suffix) for suffix in STILL_SUFFIXES)
+    beside = any(picture.is_file() for picture in pictures)
+    return "yolo" if beside or folders.hold_yolo(path.parent) else None
+
+
+def _among_labels(path: Path) -> bool:
+    folders = path.parts[:-1]
+    return "labels" in folders or any(map(_DARKNET.match, folders))
+
+
+def _is_prose(path: Path, first: str) -> bool:
+    """Whether a text is about the data, as Roboflow's `README.dataset.txt`.
+
+    A picture may be called like one: among labels, its label file is told by what it holds.
+    """
+    if path.name.partition(".")[0].upper() not in _PROSE or looks_like_yolo(first):
+        return False
+    return bool(first) or not _among_labels(path)
+
+
+def _first_line(path: Path) -> str:
+    """The first line that is not blank, or its beginning; empty where there is none."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as lines:
+            while line := lines.readline(MAX_LINE):
+                if line.strip():
+                    return line
+    except OSError:
+        pass  # the format's reader says why
+    return ""

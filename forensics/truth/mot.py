@@ -3,9 +3,10 @@
 Names: `clip.mot.txt` describes the footage with stem `clip`; `SEQUENCE/gt/gt.txt` the one named
 like its folder. `clip.seqinfo.ini` or `seqinfo.ini` beside it gives length, size and file. Nine
 columns carry a class number (MOT16 and later); ten columns do not (MOT15: one class). It counts the
-names in `labels.txt` beside the file, as CVAT and Datumaro write it, or else MOTChallenge's own. A
-row with flag 0 is an ignore region. Every frame up to the sequence's length counts as looked at;
-without `seqinfo.ini` (CVAT writes none) the last row's frame ends it.
+names in `gt/labels.txt` beside `gt/gt.txt`, as CVAT and Datumaro write it, or else (and always for
+`clip.mot.txt`) MOTChallenge's own. A row with flag 0 is an ignore region. Every frame up to the
+sequence's length counts as looked at; without `seqinfo.ini` (CVAT writes none) the last row's frame
+ends it.
 
 Pixels are taken as written. MOTChallenge says that its boxes count from 1, CVAT, Datumaro and
 TrackEval count from 0, and no file says which: boxes of MOTChallenge itself may be a pixel off.
@@ -15,12 +16,14 @@ from __future__ import annotations
 
 import configparser
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from forensics.errors import TruthError
 from forensics.truth.base import MAX_FRAMES, MAX_INDEX, MediaBuilder, Truth, clean_name, read_text
+from forensics.truth.yolo_names import one_a_line
 
 CLASS_NAMES = (
     *("person", "person on vehicle", "car", "bicycle", "motorbike", "non motorized vehicle"),
@@ -91,8 +94,8 @@ def _rows(text: str, shown: str) -> Iterator[tuple[str, list[float]]]:
             values = [float(part) for part in line.split(",")]
         except ValueError as error:
             raise TruthError(f"{where}: a value is not a number; correct the line") from error
-        if not 6 <= len(values) <= 10:
-            raise TruthError(f"{where}: {len(values)} values; a MOT row has 6 to 10")
+        if not 6 <= len(values) <= 10 or len(values) == 8:  # the eighth may be a class or an x
+            raise TruthError(f"{where}: {len(values)} values; a MOT row has 6, 7, 9 or 10")
         yield where, values
 
 
@@ -114,6 +117,7 @@ def _label(values: list[float], sequence: _Sequence, where: str) -> str:
 
 
 def _sequence(path: Path, shown: str) -> _Sequence:
+    path = Path(os.path.abspath(path))  # its folders name the footage
     in_gt_folder = path.name == "gt.txt" and path.parent.name == "gt"
     folder = path.parent.parent if in_gt_folder else path.parent
     stem = folder.name if in_gt_folder else path.name.removesuffix(".txt").removesuffix(".mot")
@@ -128,7 +132,7 @@ def _classes(path: Path) -> tuple[str, ...]:
     """Names of the class numbers, from 1: those of `labels.txt`, else MOTChallenge's."""
     if not path.is_file():
         return CLASS_NAMES
-    return tuple(line.strip() for line in read_text(path, path.name).splitlines())
+    return one_a_line(read_text(path, path.name), path.name)
 
 
 def _from_info(info: Path, stem: str, shown: str, classes: tuple[str, ...]) -> _Sequence:
@@ -136,11 +140,16 @@ def _from_info(info: Path, stem: str, shown: str, classes: tuple[str, ...]) -> _
     where = f"{info.name} (beside {shown})"
     try:
         parser.read_string(read_text(info, where))
+        if "Sequence" not in parser:
+            raise TruthError(f"{where}: no section [Sequence]; put that line first")
         section = parser["Sequence"]
         length = section.getint("seqLength", 0)
         width, height = section.getint("imWidth", 0), section.getint("imHeight", 0)
-    except (configparser.Error, KeyError, ValueError) as error:
-        raise TruthError(f"{where}: {error}; correct it or take it away") from error
+    except configparser.MissingSectionHeaderError as error:
+        raise TruthError(f"{where}: no section [Sequence]; put that line first") from error
+    except (configparser.Error, ValueError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise TruthError(f"{where}: {said}; correct it or take it away") from error
     if not 0 <= length <= MAX_FRAMES or min(width, height) < 0:
         raise TruthError(f"{where}: a length or size is out of range; correct it")
     file_name = clean_name(section.get("file", ""))

@@ -2,10 +2,11 @@
 
 Three forms, told by content. COCO results: a list of `image_id, category_id, bbox, score`, pixels;
 ids mean what a COCO file lists (then every listed image was looked at), else `file_name` or the id
-itself names the picture, `clip.mp4#123` a 0-based frame. Ultralytics text (`save_txt save_conf`):
-`class cx cy w h score`, fractions, in `STEM.txt` for a still and `STEM_N.txt` for frame N of a
-video, counted from 1, without `vid_stride`. Ultralytics JSON (`to_json()`), pixels, in files that
-are named in the same way.
+itself names the picture, `clip.mp4#123` a 0-based frame. Category ids are numbers that only the
+COCO file explains: Ultralytics counts them from 1, others from 0. Ultralytics text (`save_txt
+save_conf`): `class cx cy w h score`, fractions, in `STEM.txt` for a still and `STEM_N.txt` for
+frame N of a video, counted from 1, without `vid_stride`. Ultralytics JSON (`to_json()`), pixels, in
+files that are named in the same way; an oriented box becomes the upright one around its corners.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from forensics.errors import TruthError
 from forensics.truth.base import MAX_PIXELS, read_text
 from forensics.truth.coco import Listing, read_listing
 from forensics.truth.values import frame_name, number, numbers, read_json, table, whole, words
-from forensics.truth.yolo import class_names, parse_names
+from forensics.truth.yolo_names import class_names, parse_names
 
 NO_LISTING = Listing({}, {})
 _SUFFIXES = frozenset({".json", ".txt"})
@@ -41,6 +42,7 @@ class FramePredictions:
     """Detections of one frame; an empty list says that nothing was found.
 
     `frame` is 0-based; None where `name` is a stem that may end in a frame number counted from 1.
+    `picture` is set where no frame was named, so that frame 0 is that of a still alone.
     """
 
     name: str
@@ -48,14 +50,19 @@ class FramePredictions:
     where: str
     normalised: bool = False
     boxes: list[Box] = field(default_factory=list)
+    picture: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """All detections that were given: `files` are the paths they come from."""
+    """All detections that were given: `files` are the paths they come from.
+
+    `declared` are the classes that a listing or class names know, also those never found.
+    """
 
     frames: tuple[FramePredictions, ...]
     files: tuple[Path, ...]
+    declared: tuple[str, ...] = ()
 
     @property
     def scores(self) -> Iterator[float]:
@@ -92,7 +99,9 @@ def load_predictions(
             frames += _read_json(path, shown, known, given)
     if not files:
         raise TruthError(f"{paths[0]}: holds no .json or .txt; give files of detections")
-    return Predictions((*frames, *_unmentioned(known, frames)), tuple(files))
+    held = (known.categories.values(), given or (), *(found or () for found in by_folder.values()))
+    declared = tuple(dict.fromkeys(name for names_ in held for name in names_))
+    return Predictions((*frames, *_unmentioned(known, frames)), tuple(files), declared)
 
 
 def _find(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
@@ -164,7 +173,8 @@ def _coco_results(
         where = f"{shown}[{place}]"
         entry = table(given, where, "it")
         name, index = _image(entry, known, where)
-        frame = frames.setdefault((name, index), FramePredictions(name, index, where))
+        new = FramePredictions(name, index or 0, where, picture=index is None)
+        frame = frames.setdefault((name, index), new)
         x, y, width, height = numbers(entry.get("bbox"), 4, where, "bbox")
         xyxy = _usable((x, y, x + width, y + height), where)
         label = _category(entry.get("category_id"), known, names, where)
@@ -172,7 +182,7 @@ def _coco_results(
     return list(frames.values())
 
 
-def _image(entry: Mapping[str, Any], known: Listing, where: str) -> tuple[str, int]:
+def _image(entry: Mapping[str, Any], known: Listing, where: str) -> tuple[str, int | None]:
     key = entry.get("image_id")
     if known.images:
         if not isinstance(key, int | str) or key not in known.images:
@@ -184,8 +194,7 @@ def _image(entry: Mapping[str, Any], known: Listing, where: str) -> tuple[str, i
             f"{where}: its image_id is no name; give the COCO file that lists the "
             "images (--listing)"
         )
-    name, index = frame_name(words(named, where, "image_id"))
-    return name, index or 0
+    return frame_name(words(named, where, "image_id"))
 
 
 def _category(key: Any, known: Listing, names: tuple[str, ...] | None, where: str) -> str:
@@ -193,6 +202,12 @@ def _category(key: Any, known: Listing, names: tuple[str, ...] | None, where: st
         if not isinstance(key, int | str) or key not in known.categories:
             raise TruthError(f"{where}: its category_id is not in the listing; add it there")
         return known.categories[key]
+    if names is not None:
+        raise TruthError(
+            f"{where}: --names cannot say what a category_id of COCO results means, as Ultralytics "
+            "counts them from 1 and others from 0; give the COCO file (--listing), or neither and "
+            "the numbers as classes"
+        )
     return _class_name(whole(key, where, "category_id"), names, where)
 
 
@@ -207,7 +222,14 @@ def _class_name(key: int, names: tuple[str, ...] | None, where: str) -> str:
 def _ultralytics(given: Any, where: str) -> Box:
     entry = table(given, where, "it")
     held = table(entry.get("box"), where, "box")
-    xyxy = tuple(number(held.get(corner), where, corner) for corner in _CORNERS)
+    if "x3" in held:
+        corners = [
+            [number(held.get(f"{axis}{n}"), where, f"{axis}{n}") for n in range(1, 5)]
+            for axis in "xy"
+        ]
+        xyxy = (*map(min, corners), *map(max, corners))
+    else:
+        xyxy = tuple(number(held.get(corner), where, corner) for corner in _CORNERS)
     label = words(entry.get("name"), where, "name")
     return Box(_usable(xyxy, where), _score(entry.get("confidence"), where), label, where)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from forensics.errors import TruthError
 from forensics.truth.base import MediaBuilder, Span, Truth, clean_name, read_text
+from forensics.truth.values import read_json, short
 
 COLUMNS = ("file", "start_s", "end_s", "class")
 _TRUE = frozenset({"1", "true", "yes"})
@@ -24,8 +24,10 @@ _FALSE = frozenset({"", "0", "false", "no", "none"})
 
 def read_spans(path: Path, shown: str) -> Truth:
     """Read a span file; `shown` is the path as messages name it."""
-    text = read_text(path, shown)
-    rows = _json_rows(text, shown) if path.suffix.lower() == ".json" else _csv_rows(text, shown)
+    if path.suffix.lower() == ".json":
+        rows = _json_rows(read_json(path, shown), shown)
+    else:
+        rows = _csv_rows(read_text(path, shown), shown)
     builders: dict[str, MediaBuilder] = {}
     labels: dict[str, None] = {}
     for where, row in rows:
@@ -38,17 +40,21 @@ def read_spans(path: Path, shown: str) -> Truth:
 
 
 def _csv_rows(text: str, shown: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, restkey="")
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        columns = reader.fieldnames or ()
+        missing = [name for name in COLUMNS if name not in columns]
         if missing:
             raise TruthError(
                 f"{shown}:1: no column {', '.join(missing)}; the first line must be "
                 f"{','.join(COLUMNS)}"
             )
+        twice = [name for name in (*COLUMNS, "planted") if list(columns).count(name) > 1]
+        if twice:
+            raise TruthError(f"{shown}:1: two columns {twice[0]}; keep one")
         for row in reader:
             where = f"{shown}:{reader.line_num}"
-            if "" in row or None in row.values():
+            if None in row or None in row.values():
                 raise TruthError(f"{where}: the number of values differs from the header; fix it")
             yield where, row
     except csv.Error as error:
@@ -56,11 +62,7 @@ def _csv_rows(text: str, shown: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise TruthError(f"{shown}:{line}: {error}; fix this line") from error
 
 
-def _json_rows(text: str, shown: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise TruthError(f"{shown}: not valid JSON ({error}); fix or export it again") from error
+def _json_rows(data: Any, shown: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     entries = data.get("spans") if isinstance(data, dict) else data
     if not isinstance(entries, list):
         raise TruthError(f"{shown}: no list of spans; expected [{{file, start_s, end_s, class}}]")
@@ -92,12 +94,12 @@ def _number(value: Any, where: str, name: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise TruthError(f"{where}: {name} is {value!r}, not a number of seconds; correct it")
+        raise TruthError(f"{where}: {name} is {short(value)}, not a number of seconds; correct it")
     return number
 
 
 def _flag(value: Any, where: str) -> bool:
     word = str(value).strip().lower()
     if word not in _TRUE | _FALSE:
-        raise TruthError(f"{where}: planted is {value!r}; write true or false")
+        raise TruthError(f"{where}: planted is {short(value)}; write true or false")
     return word in _TRUE

@@ -27,7 +27,7 @@ def whole(value: Any, where: str, name: str, *, least: int = 0) -> int:
         number = math.nan
     if not math.isfinite(number) or number != int(number) or not least <= number <= MAX_FRAMES:
         raise TruthError(
-            f"{where}: {name} is {_short(value)}, not a whole number from {least}; correct it"
+            f"{where}: {name} is {short(value)}, not a whole number from {least}; correct it"
         )
     return int(number)
 
@@ -39,7 +39,7 @@ def number(value: Any, where: str, name: str) -> float:
     except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
-        raise TruthError(f"{where}: {name} is {_short(value)}, not a usable number; correct it")
+        raise TruthError(f"{where}: {name} is {short(value)}, not a usable number; correct it")
     return found
 
 
@@ -58,7 +58,7 @@ def numbers(value: Any, count: int, where: str, name: str) -> tuple[float, ...]:
 def words(value: Any, where: str, name: str) -> str:
     """Text that is not empty, without spaces at its ends."""
     if not isinstance(value, str) or not value.strip():
-        raise TruthError(f"{where}: {name} is {_short(value)}, not text; fill it in")
+        raise TruthError(f"{where}: {name} is {short(value)}, not text; fill it in")
     return value.strip()
 
 
@@ -66,7 +66,7 @@ def flag(value: Any, where: str, name: str) -> bool:
     """A yes or no, as JSON, 0 or 1, or text; nothing means no."""
     word = "" if value is None else str(value).strip().lower()
     if isinstance(value, list | dict) or word not in _TRUE | _FALSE:
-        raise TruthError(f"{where}: {name} is {_short(value)}; write 0 or 1")
+        raise TruthError(f"{where}: {name} is {short(value)}; write 0 or 1")
     return word in _TRUE
 
 
@@ -92,9 +92,27 @@ def frame_name(name: str) -> tuple[str, int | None]:
 def read_json(path: Path, shown: str) -> Any:
     """Parse a JSON file. Raises TruthError."""
     try:
-        return json.loads(read_text(path, shown))
+        return json.loads(read_text(path, shown), object_pairs_hook=_without_repeats)
+    except _RepeatedKeyError as error:
+        raise TruthError(
+            f"{shown}: the key {short(error.args[0])} stands twice in one object; which counts is "
+            "not certain: fix or export it again"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise TruthError(f"{shown}: not valid JSON ({error}); fix or export it again") from error
+
+
+class _RepeatedKeyError(Exception):
+    """Python would silently take the last of several values."""
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _RepeatedKeyError(key)
+        found[key] = value
+    return found
 
 
 def read_xml(path: Path, shown: str) -> ElementTree.Element:
@@ -126,7 +144,7 @@ def child_text(element: ElementTree.Element, names: Sequence[str]) -> str:
     return ""
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """A value as messages show it; Python refuses to print numbers of many thousand digits."""
     if isinstance(value, int) and value.bit_length() > 64:
         return "a huge number"

@@ -12,7 +12,7 @@ from typing import Any
 
 from forensics.errors import TruthError
 from forensics.truth.base import IGNORE, NONE, Span, Truth
-from forensics.truth.writing import Losses, write_file
+from forensics.truth.writing import Losses, write_new
 
 NO_FACTS: Mapping[str, float] = MappingProxyType({})
 _NAME = re.compile(r"^[A-Za-z0-9_\-.]+$")  # what the schema of NIST's scorer lets through
@@ -59,10 +59,13 @@ def write_actev(
     numbered = [{"activityID": number} | entry for number, entry in enumerate(activities, start=1)]
     named = (*truth.declared, *(str(entry["activity"]) for entry in activities))
     index = {short: file.to_json() for short, file in files.items()}
-    _write(target, {"filesProcessed": list(files), "activities": numbered})
-    _write(target.with_name(f"{target.stem}.file-index.json"), index)
+    output = {"filesProcessed": list(files), "activities": numbered}
     kinds: dict[str, Any] = {name: {} for name in named if name not in {NONE, IGNORE}}
-    _write(target.with_name(f"{target.stem}.activity-index.json"), kinds)
+    write_new(
+        (target, _document(output)),
+        (target.with_name(f"{target.stem}.file-index.json"), _document(index)),
+        (target.with_name(f"{target.stem}.activity-index.json"), _document(kinds)),
+    )
     return (*losses, *(line for file in files.values() for line in file.losses()))
 
 
@@ -153,5 +156,5 @@ def _without(bounds: list[Bounds], taken: list[Bounds]) -> list[Bounds]:
     return bounds
 
 
-def _write(path: Path, data: object) -> None:
-    write_file(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+def _document(data: object) -> str:
+    return json.dumps(data, indent=1, allow_nan=False) + "\n"

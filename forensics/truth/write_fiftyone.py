@@ -16,7 +16,8 @@ from forensics.truth.writing import (
     is_still,
     labels_by_frame,
     lost_spans,
-    write_file,
+    lost_suffixes,
+    write_new,
 )
 
 _FIELDS = "fiftyone.core.fields"
@@ -32,7 +33,7 @@ def write_fiftyone(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Lo
     holds videos or pictures), and that a name lacks its extension, without which FiftyOne does not
     take the file for a video. `sizes` are needed where boxes are pixels.
     """
-    losses = lost_spans(truth, "FiftyOne")
+    losses = lost_spans(truth, "FiftyOne") + lost_suffixes(truth, "FiftyOne")
     samples = []
     for media in truth.media:
         if is_still(media):
@@ -51,7 +52,7 @@ def write_fiftyone(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Lo
         "info": {},
         "samples": samples,
     }
-    write_file(target, json.dumps(data, indent=1, allow_nan=False) + "\n")
+    write_new((target, json.dumps(data, indent=1, allow_nan=False) + "\n"))
     return tuple(losses)
 
 

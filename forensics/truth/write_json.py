@@ -20,8 +20,9 @@ from forensics.truth.writing import (
     is_still,
     labels_by_frame,
     lost_spans,
+    lost_suffixes,
     size_of,
-    write_file,
+    write_new,
 )
 
 NO_SIZES: Sizes = MappingProxyType({})
@@ -44,8 +45,8 @@ def write_coco(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Losses
     for media in truth.media:
         if len(media.frames):
             _coco_media(media, data, categories, sizes)
-    write_file(target, json.dumps(data, indent=1, allow_nan=False) + "\n")
-    return tuple(lost_spans(truth, "COCO"))
+    write_new((target, json.dumps(data, indent=1, allow_nan=False) + "\n"))
+    return (*lost_spans(truth, "COCO"), *lost_suffixes(truth, "COCO"))
 
 
 def _coco_media(
@@ -108,8 +109,8 @@ def write_megadetector(
         "detection_categories": {number: name for name, number in categories.items()},
         "images": images,
     }
-    write_file(target, json.dumps(data, indent=1, allow_nan=False) + "\n")
-    return tuple(lost_spans(truth, "MegaDetector"))
+    write_new((target, json.dumps(data, indent=1, allow_nan=False) + "\n"))
+    return (*lost_spans(truth, "MegaDetector"), *lost_suffixes(truth, "MegaDetector"))
 
 
 def _megadetector_media(

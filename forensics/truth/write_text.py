@@ -25,10 +25,12 @@ from forensics.truth.writing import (
     labels_by_frame,
     lost_flag,
     lost_spans,
+    lost_suffixes,
     size_of,
-    write_file,
     write_files,
+    write_new,
 )
+from forensics.truth.yolo_names import CLASS_FILES
 
 _UNQUOTABLE = frozenset("\"\\#'")
 
@@ -64,7 +66,7 @@ def _yolo_files(
         what = "frames with something to ignore get no label file"
         losses.append(f"{media.name}: {len(ignored)} {what}")
     losses += lost_flag(media, "planted", "YOLO")
-    still = is_still(media) or (not media.suffix_known and not np.any(media.frames))
+    still = is_still(media)
     for index, held in labels_by_frame(media).items():
         if index in ignored:
             continue
@@ -74,6 +76,11 @@ def _yolo_files(
             values = (x_min + x_max) / 2, (y_min + y_max) / 2, x_max - x_min, y_max - y_min
             lines.append(" ".join(map(repr, (names.index(boxes.label[box]), *values))))
         path = label_path(folder, _below_images(media), ".txt", None if still else index)
+        if path.name in CLASS_FILES or "labels" in path.relative_to(folder).parts[:-1]:
+            raise TruthError(
+                f"{media.name}: its labels would lie in {path.relative_to(folder.parent)}, which "
+                "readers of YOLO take for something else; rename the file in the truth"
+            )
         yield path, "".join(f"{line}\n" for line in lines)
 
 
@@ -99,7 +106,8 @@ def write_mot(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Losses:
 
     Frames count from 1 and run without gap to the sequence's length: truth that leaves frames out,
     or ignores whole frames, is refused. Every box has an id of its own: MOT wants tracks, and this
-    truth has none. Classes are MOT's 13, or one of any name. Lost: spans, `planted`.
+    truth has none. Classes are MOT's 13, or one of any name. Lost: spans, `planted`, and the
+    folders of a name that lacks its extension.
     """
     losses = lost_spans(truth, "MOT")
     files = []
@@ -113,6 +121,11 @@ def write_mot(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Losses:
         if media.ignored.any():
             raise TruthError(f"{media.name}: MOT cannot ignore whole frames; write coco")
         losses += lost_flag(media, "planted", "MOT")
+        if not media.suffix_known and "/" in media.name:
+            losses.append(
+                f"{media.name}: its folders are left out; without extension MOT names it "
+                "by its last part alone"
+            )
         rows, single = _mot_rows(media, sizes)
         files.append((label_path(target, media, ".mot.txt"), rows))
         info = _seqinfo(media, single, sizes)
@@ -166,7 +179,7 @@ def write_spans(truth: Truth, target: Path) -> Losses:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("file", "start_s", "end_s", "class", "planted"))
-    losses = []
+    losses = lost_suffixes(truth, "a list of spans")
     for media in truth.media:
         if len(media.frames):
             losses.append(
@@ -177,5 +190,5 @@ def write_spans(truth: Truth, target: Path) -> Losses:
             end = "" if math.isinf(span.end_s) else repr(span.end_s)
             row = (media.name, repr(span.start_s), end, span.label, str(span.planted).lower())
             writer.writerow(row)
-    write_file(target, text.getvalue())
+    write_new((target, text.getvalue()))
     return tuple(losses)

@@ -21,6 +21,7 @@ from forensics.truth.writing import (
     label_path,
     labels_by_frame,
     lost_spans,
+    lost_suffixes,
     size_of,
     write_files,
 )
@@ -38,7 +39,7 @@ def write_voc(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Losses:
     """
     files = [file for media in truth.media for file in _voc_files(media, target, sizes)]
     write_files(files, target)
-    return tuple(lost_spans(truth, "Pascal VOC"))
+    return (*lost_spans(truth, "Pascal VOC"), *lost_suffixes(truth, "Pascal VOC"))
 
 
 def _voc_files(media: MediaTruth, target: Path, sizes: Sizes) -> Iterator[tuple[Path, str]]:
@@ -85,7 +86,7 @@ def write_cvat(truth: Truth, target: Path, *, sizes: Sizes = NO_SIZES) -> Losses
         if len(media.frames)
     ]
     write_files(files, target)
-    return tuple(lost_spans(truth, "CVAT"))
+    return (*lost_spans(truth, "CVAT"), *lost_suffixes(truth, "CVAT"))
 
 
 def _cvat_root(media: MediaTruth, labels: tuple[str, ...], sizes: Sizes) -> Element:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -19,9 +20,13 @@ Losses = tuple[str, ...]
 
 
 def is_still(media: MediaTruth) -> bool:
-    """Whether a medium is a picture by itself: its suffix says so, and it has but one frame."""
+    """Whether a medium is a picture by itself: its suffix says so, and it has but one frame.
+
+    Without a suffix, as YOLO names pictures, the one frame has to do.
+    """
     suffix = PurePosixPath(media.name).suffix.lower()
-    return suffix in STILL_SUFFIXES and not np.any(media.frames)
+    picture = suffix in STILL_SUFFIXES or not media.suffix_known
+    return picture and not np.any(media.frames)
 
 
 def labels_by_frame(media: MediaTruth) -> dict[int, list[int]]:
@@ -81,6 +86,16 @@ def lost_spans(truth: Truth, format_name: str) -> list[str]:
     ]
 
 
+def lost_suffixes(truth: Truth, format_name: str) -> list[str]:
+    """Say that names lack their extension, in one line: other readers find no such files."""
+    names = [media.name for media in truth.media if not media.suffix_known]
+    what = (
+        f"{len(names)} names of footage lack their extension, which {format_name} cannot say; give "
+        "a run over the footage (--run), whose paths are then written"
+    )
+    return [f"{names[0]}: {what}"] if names else []
+
+
 def lost_flag(media: MediaTruth, name: str, format_name: str) -> list[str]:
     """Say that a flag of boxes (`planted`, `ignore`) is left out, if any box has it."""
     count = int(getattr(media.boxes, name).sum())
@@ -109,26 +124,54 @@ def write_files(files: Iterable[tuple[Path, str]], target: Path) -> None:
         if path in seen:
             raise TruthError(f"{path}: two media of the truth would be written here; rename one")
         seen.add(path)
+    encoded = [(path, _encoded(path, text)) for path, text in listed]
     try:
         if target.is_dir() and any(target.iterdir()):
             raise TruthError(f"{target}: holds files already; choose a new or empty folder")
         target.mkdir(parents=True, exist_ok=True)
-        for path, text in listed:
+        for path, data in encoded:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
     except OSError as error:
         raise _unwritable(target, error) from error
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write one label file. Raises TruthError."""
+def write_new(*files: tuple[Path, str]) -> None:
+    """Write files that are not there yet, each under another name until it is whole.
+
+    Nothing is written where one of them exists or cannot be: labels may be somebody's only copy.
+    """
+    encoded = [(path, _encoded(path, text)) for path, text in files]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="")
-    except (OSError, UnicodeEncodeError) as error:
-        raise _unwritable(path, error) from error
+        for path, _ in files:
+            if path.exists() or path.is_symlink():
+                raise TruthError(f"{path}: is there already; choose another --out, or delete it")
+        for path, data in encoded:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _place(path, data)
+    except OSError as error:
+        raise _unwritable(files[0][0], error) from error
 
 
-def _unwritable(path: Path, error: Exception) -> TruthError:
-    said = getattr(error, "strerror", None) or error
-    return TruthError(f"cannot write {path}: {said}; choose another place")
+def _place(path: Path, data: bytes) -> None:
+    """Write beside the place, then move there: a full disk leaves no half file."""
+    place = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        place.write_bytes(data)
+        place.replace(path)
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def _encoded(path: Path, text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise TruthError(
+            f"cannot write {path}: a name or class holds what is no character "
+            f"({text[error.start : error.end][:20]!a}); rename it in the truth"
+        ) from error
+
+
+def _unwritable(path: Path, error: OSError) -> TruthError:
+    return TruthError(f"cannot write {path}: {error.strerror or error}; choose another place")

@@ -3,20 +3,19 @@
 `.../labels/a.txt` describes `.../images/a.*`; elsewhere, as in Darknet's `obj_train_data`, which
 CVAT and Datumaro write, `a.txt` describes the picture beside it. An empty label file says that
 nothing is there; an image without a label file is not in this truth at all. Class names come from
-`data.yaml` (only its `names` are read, nothing is executed) or `classes.txt`; without either, a
-class is called by its number. Polygons (`class x y x y x y ...`) become their bounding boxes.
+`data.yaml` or `classes.txt` (yolo_names.py); without either, a class is called by its number, and
+labels of poses cannot be told from polygons. Polygons (`class x y x y x y ...`) become their
+bounding boxes.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path, PurePosixPath
 
 from forensics.errors import TruthError
 from forensics.truth.base import MediaBuilder, Problem, Truth, clean_name, read_text
 
-_KEY = re.compile(r"""^\s*(?:"(?P<d>\d+)"|'(?P<s>\d+)'|(?P<p>\d+))\s*:\s*(?P<value>.+)$""")
 _UNIT = (1.0, 1.0)
 
 
@@ -63,82 +62,6 @@ def looks_like_yolo(line: str) -> bool:
         return all(-0.5 <= float(part) <= 1.5 for part in parts[1:5])
     except ValueError:
         return False
-
-
-def class_names(labels_folder: Path, top: Path) -> tuple[str, ...] | None:
-    """Class names that belong to a folder of labels, searched upward to the parent of `top`.
-
-    `data.yaml` comes before `dataset.yaml`, `obj.names` and `classes.txt`; None if there is none.
-    """
-    last = top if top == labels_folder else top.parent
-    folder = labels_folder
-    while True:
-        for name in ("data.yaml", "data.yml", "dataset.yaml"):
-            if (folder / name).is_file():
-                return parse_names(read_text(folder / name, name), name)
-        for name in ("obj.names", "classes.txt"):
-            if (folder / name).is_file():
-                lines = read_text(folder / name, name).splitlines()
-                return tuple(line.strip() for line in lines if line.strip())
-        if folder in (last.parent, folder.parent):
-            return None
-        folder = folder.parent
-
-
-def parse_names(text: str, shown: str) -> tuple[str, ...]:
-    """Read the `names` of a data.yaml: a list or a mapping from number to name, either style."""
-    lines = text.splitlines()
-    start = next((i for i, line in enumerate(lines) if re.match(r"names\s*:", line)), None)
-    if start is None:
-        raise TruthError(f"{shown}: no `names`; add them, or delete the file and map numbers")
-    inline = _uncomment(lines[start].split(":", 1)[1]).strip()
-    names = _flow(inline, lines[start + 1 :]) if inline else _block(lines[start + 1 :])
-    if not names or sorted(names) != list(range(len(names))):
-        raise TruthError(f"{shown}: cannot read `names`; write them as a list, one `- name` a line")
-    return tuple(names[number] for number in range(len(names)))
-
-
-def _block(lines: list[str]) -> dict[int, str]:
-    names: dict[int, str] = {}
-    for line in map(_uncomment, lines):
-        item = re.match(r"\s*-\s+(.+)$", line)
-        key = _KEY.match(line)
-        if item:
-            names[len(names)] = _unquote(item[1])
-        elif key and line[0].isspace():
-            names[int(key["d"] or key["s"] or key["p"])] = _unquote(key["value"])
-        elif line.strip():
-            break
-    return names
-
-
-def _flow(first: str, rest: list[str]) -> dict[int, str]:
-    closing = {"[": "]", "{": "}"}.get(first[0], "")
-    whole = " ".join([first, *map(_uncomment, rest)])
-    if not closing or closing not in whole:
-        return {}
-    inner = whole[1 : whole.index(closing)]
-    parts = [part for part in re.findall(r"""\s*((?:'[^']*'|"[^"]*"|[^,'"])+)""", inner)]
-    names: dict[int, str] = {}
-    for part in filter(None, (part.strip() for part in parts)):
-        key = _KEY.match(part)
-        if closing == "]":
-            names[len(names)] = _unquote(part)
-        elif key:
-            names[int(key["d"] or key["s"] or key["p"])] = _unquote(key["value"])
-        else:
-            return {}
-    return names
-
-
-def _uncomment(line: str) -> str:
-    return re.sub(r"(^|\s)#.*$", "", line).rstrip()
-
-
-def _unquote(value: str) -> str:
-    value = value.strip()
-    quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if quoted else value
 
 
 def _values(line: str, where: str) -> list[float]:

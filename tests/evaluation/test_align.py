@@ -49,6 +49,18 @@ def test_a_name_that_fits_several_files_is_an_error_naming_them(name) -> None:
         names.find(name, "t.csv", suffix_known="." in name)
 
 
+def test_a_dotted_name_is_not_cut_short_to_another_file() -> None:
+    names = MediaNames({"a.jpg": 0, "a.b.jpg": 1})
+    for name, known, found in (
+        ("a.b", True, 1),
+        ("a.b", False, 1),
+        ("a.png", True, 0),
+        ("a.c", True, None),
+        ("a.c.jpg", True, None),
+    ):
+        assert names.find(name, "t", suffix_known=known) == found
+
+
 def test_an_exact_path_wins_over_an_ending() -> None:
     names = MediaNames({"a.mp4": 0, "y/a.mp4": 1})
     assert names.find("a.mp4", "t", suffix_known=True) == 0

@@ -13,7 +13,8 @@ from forensics.errors import ForensicsError, RunLogError, TruthError
 from forensics.footage.find import common_base, find_inputs
 from forensics.runlog.reader import open_run
 from forensics.runlog.verify import verify_run
-from forensics.scan.import_manifest import ImportOptions
+from forensics.scan.attach import attach
+from forensics.scan.import_manifest import ImportOptions, describe_import
 from forensics.scan.imported import Imported, import_predictions
 from forensics.truth.predictions import load_predictions
 from tests.support.clips import truncate, write_clip, write_still
@@ -218,15 +219,80 @@ def test_bad_json_names_the_entry(data, message, footage: Path, tmp_path: Path) 
         run(footage, tmp_path / "run", tmp_path / "results.json")
 
 
+def test_a_dotted_name_without_extension_is_not_cut_short(tmp_path: Path) -> None:
+    """Roboflow calls pictures `x_jpg.rf.abc.jpg`, and results name them without `.jpg`."""
+    names = ("a.jpg", "a.b.jpg", "x_jpg.rf.abc.jpg")
+    (tmp_path / "footage").mkdir()
+    for number, name in enumerate(names):
+        write_still(tmp_path / "footage" / name, number, size=SIZE)
+    inputs = find_inputs([tmp_path / "footage"], recursive=False)
+    for name, found in (("a.b", "a.b.jpg"), ("x_jpg.rf.abc", names[2]), ("a.png", "a.jpg")):
+        (tmp_path / "r.json").write_text(json.dumps([ENTRY | {"image_id": name}]))
+        attached = attach(load_predictions([tmp_path / "r.json"]).frames, inputs)
+        assert [path for path, frames in attached.items() if frames] == [found]
+
+
 def test_thresholds_below_what_the_tool_kept_are_refused(footage: Path, tmp_path: Path) -> None:
     labels = text_labels(tmp_path, ("clip_1", "0 0.5 0.5 0.2 0.4 0.3\n"))
     for options, message in (
         (ImportOptions((), floor=0.4), "below the floor"),
         (ImportOptions((), threshold=0.1), "lies below the floor"),
         (ImportOptions(("gun",)), "no box is of the target class gun"),
+        (ImportOptions(("0", "pistl")), "no box is of the target class pistl; there are 0"),
     ):
         with pytest.raises(TruthError, match=message):
             run(footage, tmp_path / "run", labels, options=options)
+
+
+def test_a_class_that_was_not_found_is_a_target_if_it_is_declared(tmp_path: Path) -> None:
+    labels = text_labels(tmp_path, ("clip_1", "0 0.5 0.5 0.2 0.4 0.3\n"))
+    (labels / "classes.txt").write_text("gun\nknife\n")
+    for names in (None, tmp_path / "data.yaml"):
+        if names is not None:
+            names.write_text("names: [gun, knife]")
+        predictions = load_predictions([labels], names=names)
+        found = describe_import(predictions, ImportOptions(("gun", "knife")), tmp_path, ())
+        assert found["cascade"]["target_classes"] == ["gun", "knife"]
+
+
+def test_a_threshold_of_nothing_is_below_no_floor_where_nothing_was_found(tmp_path: Path) -> None:
+    predictions = load_predictions([text_labels(tmp_path, ("clip_1", ""))])
+    found = describe_import(predictions, ImportOptions(("gun",), threshold=0.0), tmp_path, ())
+    assert found["thresholds"]["detector"] == found["thresholds"]["floor"] == 0
+
+
+def test_a_copy_of_a_still_with_detections_is_no_error(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    write_still(archive / "a.jpg", 3, size=SIZE)
+    (archive / "b.jpg").write_bytes((archive / "a.jpg").read_bytes())
+    line = "0 0.5 0.5 0.2 0.4 0.3\n"
+    done = run(archive, tmp_path / "run", text_labels(tmp_path, ("a", line), ("b", line)))
+    assert {row["path"] for row in done.result.media} == {"a.jpg", "b.jpg"}
+    assert open_run(tmp_path / "run").detections.num_rows == 1 and not done.problems
+
+
+def test_category_ids_are_not_looked_up_in_names(tmp_path: Path) -> None:
+    """Ultralytics counts them from 1, so that every box would get the next class's name."""
+    (tmp_path / "results.json").write_text(json.dumps([ENTRY]))
+    (tmp_path / "data.yaml").write_text("names: [gun, knife]")
+    with pytest.raises(TruthError, match=r"results\.json\[0\]: --names cannot say.*--listing"):
+        load_predictions([tmp_path / "results.json"], names=tmp_path / "data.yaml")
+
+
+@pytest.mark.parametrize("name", ["clip.mkv", "clip", "cam/clip.mkv"])
+def test_a_video_named_without_a_frame_is_refused(name: str, footage: Path, tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(json.dumps([ENTRY | {"image_id": name}]))
+    with pytest.raises(TruthError, match=r"names the video cam/clip\.mkv without a frame"):
+        run(footage, tmp_path / "run", tmp_path / "results.json")
+
+
+def test_an_oriented_box_becomes_the_one_around_its_corners(tmp_path: Path) -> None:
+    box = {"x1": 50, "y1": 10, "x2": 54, "y2": 30, "x3": 14, "y3": 38, "x4": 10, "y4": 18}
+    entry = {"name": "gun", "class": 0, "confidence": 0.9, "box": box}
+    (tmp_path / "a.json").write_text(json.dumps([entry]))
+    (frame,) = load_predictions([tmp_path / "a.json"]).frames
+    assert [found.xyxy for found in frame.boxes] == [(10, 10, 54, 38)]
 
 
 def test_an_import_overwrites_nothing(footage: Path, tmp_path: Path) -> None:

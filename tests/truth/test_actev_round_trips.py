@@ -143,3 +143,14 @@ def test_what_cannot_be_said_is_refused(media, message: str, tmp_path: Path) -> 
     with pytest.raises(TruthError, match=message):
         WRITERS["actev"](Truth(tuple(media)), tmp_path / "out.json", frame_rates=rates)
     assert not list(tmp_path.iterdir())
+
+
+def test_no_file_is_written_where_one_is_there(tmp_path: Path) -> None:
+    media = MediaBuilder("clip.mp4", "t")
+    media.add_span(Span(0, 1, "gun", False, ""))
+    (tmp_path / "out.file-index.json").write_text("mine")
+    with pytest.raises(TruthError, match="is there already"):
+        WRITERS["actev"](
+            Truth((media.build(),)), tmp_path / "out.json", frame_rates={"clip.mp4": 5.0}
+        )
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]

@@ -80,6 +80,42 @@ def test_an_outside_box_behind_the_task_is_how_cvat_ends_a_shape(tmp_path: Path)
     assert truth.media[0].boxes.frame_index.tolist() == [20] and not truth.problems
 
 
+TURNED = f'outside="0" rotation="10" {BOX}'
+
+
+@pytest.mark.parametrize("gone", [f'rotation="10" {BOX}', BOX])
+def test_a_rotated_box_ends_its_track_and_hides_what_is_beside_it(
+    gone: str, tmp_path: Path
+) -> None:
+    truth = read(
+        tmp_path,
+        f'<track id="0" label="gun"><box frame="2" {BOX}/><box frame="8" {TURNED}/>'
+        f'<box frame="14" outside="1" {gone}/></track>',
+    )
+    media = truth.media[0]
+    assert media.boxes.frame_index.tolist() == [2]
+    assert media.frames[media.ignored].tolist() == [8]
+    assert [problem.what for problem in truth.problems] == [
+        "a rotated box is no box; its frame is ignored"
+    ]
+
+
+def test_frames_around_a_rotated_box_are_ignored_up_to_its_neighbours(tmp_path: Path) -> None:
+    between = f'<track id="0" label="gun"><box frame="2" {BOX}/><box frame="14" {TURNED}/>'
+    media = read(tmp_path, f'{between}<box frame="20" outside="1" {BOX}/></track>').media[0]
+    assert media.boxes.frame_index.tolist() == [2]
+    assert media.frames[media.ignored].tolist() == [8, 14]
+    after = f'<track id="0" label="gun"><box frame="2" {TURNED}/><box frame="14" {BOX}/>'
+    media = read(tmp_path, f'{after}<box frame="20" outside="1" {BOX}/></track>').media[0]
+    assert media.boxes.frame_index.tolist() == [14]
+    assert media.frames[media.ignored].tolist() == [2, 8]
+
+
+def test_a_rotated_box_outside_the_task_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TruthError, match="frame 50 is none of the task's frames"):
+        read(tmp_path, f'<track id="0" label="gun"><box frame="50" {TURNED}/></track>')
+
+
 @pytest.mark.parametrize("ignore", [False, True])
 def test_no_frame_behind_the_task_is_written(ignore: bool, tmp_path: Path) -> None:
     """CVAT's import refuses frames that the task does not have."""
@@ -143,10 +179,13 @@ def test_other_shapes_are_boxed_or_ignore_their_frame(tmp_path: Path) -> None:
     )
     media = truth.media[0]
     assert media.boxes.xyxy.tolist() == [[1, 2, 9, 8]]
-    assert media.ignored.tolist() == [False, True, True, False]
-    assert [p.where for p in truth.problems] == [
-        "t.xml: track 1, shape 0",
-        "t.xml: track 2, shape 0",
+    # Without an end they are shown to the end of the task, as boxes are.
+    assert media.ignored.tolist() == [False, True, True, True]
+    assert [(p.where, p.what.split()[-1]) for p in truth.problems] == [
+        ("t.xml: track 1, shape 0", "ignored"),
+        ("t.xml: track 1, shape 0", "task"),
+        ("t.xml: track 2, shape 0", "ignored"),
+        ("t.xml: track 2, shape 0", "task"),
     ]
 
 

@@ -23,7 +23,8 @@ from forensics.truth.mot import read_mot
 from forensics.truth.predictions import load_predictions
 from forensics.truth.spans import read_spans
 from forensics.truth.voc import read_voc
-from forensics.truth.yolo import parse_names, read_yolo
+from forensics.truth.yolo import read_yolo
+from forensics.truth.yolo_names import parse_names
 
 QUICK = settings(max_examples=150, deadline=None)
 SCALARS = (
@@ -200,6 +201,33 @@ def test_any_class_list(text: str) -> None:
     except TruthError:
         return
     assert all(isinstance(name, str) for name in names)
+
+
+NAME = st.text(alphabet="gn'\"#:,-[]{} 1", min_size=1, max_size=6)
+STYLES = (
+    lambda names: "names: [" + ", ".join(names) + "]  # all\n",
+    lambda names: "names:\n" + "".join(f"- {name}\n" for name in names),
+    lambda names: "names:\n\n" + "".join(f"  {n}: {name}\n" for n, name in enumerate(names)),
+    lambda names: "names: {" + ", ".join(f"{n}: {name}" for n, name in enumerate(names)) + "}",
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.one_of(
+        st.builds(lambda style, names: style(names), st.sampled_from(STYLES), st.lists(NAME)),
+        st.text(alphabet="names:-[]{}'\"#, 01gun\n", max_size=40).map(lambda t: f"names:{t}"),
+    )
+)
+def test_class_lists_are_read_as_yaml_or_refused(text: str) -> None:
+    yaml = pytest.importorskip("yaml", reason="PyYAML comes with the extra `train`")
+    try:
+        names = parse_names(text, "data.yaml")
+    except TruthError:
+        return
+    said = yaml.load(text, yaml.BaseLoader)["names"]  # noqa: S506 - text only
+    numbered = said if isinstance(said, list) else [said[str(n)] for n in range(len(said))]
+    assert names == tuple(numbered)
 
 
 @pytest.mark.parametrize("reader", [read_coco, read_spans, read_mot])

@@ -111,6 +111,17 @@ def test_fiftyone_exports_keep_frames_in_a_file_beside(tmp_path: Path) -> None:
         assert load_truth([tmp_path], given).skipped == ("frames.json",)
 
 
+def test_frames_of_a_sample_that_is_not_listed_are_a_problem(tmp_path: Path) -> None:
+    data = samples(None)
+    del data["samples"][0]["frames"]  # type: ignore[index]
+    path = write(tmp_path, "samples.json", data)
+    frame = {"_sample_id": {"$oid": "s2"}, "frame_number": 2, "ground_truth": detections(GUN)}
+    write(tmp_path, "frames.json", {"frames": [frame]})
+    (problem,) = load_truth([path]).problems
+    assert problem.where == "frames.json: frames[0]"
+    assert problem.what == "1 frames of a sample 's2' that is not listed; not read"
+
+
 def test_video_labels_describe_the_clip_of_their_name(tmp_path: Path) -> None:
     box = {"top_left": {"x": 0.1, "y": 0.2}, "bottom_right": {"x": 0.4, "y": 0.6}}
     held = {"objects": {"objects": [{"label": "gun", "bounding_box": box}]}}

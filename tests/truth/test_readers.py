@@ -11,7 +11,7 @@ import pytest
 
 from forensics.errors import TruthError
 from forensics.truth import load_truth
-from forensics.truth.yolo import parse_names
+from forensics.truth.yolo_names import parse_names
 
 
 def write(folder: Path, name: str, content: object) -> Path:
@@ -63,6 +63,27 @@ def test_coco_frames_may_be_named_like_pictures(tmp_path: Path) -> None:
     assert (still.name, still.frames.tolist()) == ("IMG#2.jpg", [0])
 
 
+def test_a_coco_picture_may_have_a_video_id_of_null(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "a.jpg", "video_id": None}]
+    (media,) = load_truth([write(tmp_path, "t.json", coco(images=images, annotations=[]))]).media
+    assert (media.name, media.frames.tolist()) == ("a.jpg", [0])
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('{"images": [{"id": 1, "file_name": "a.jpg", "id": 2}], "annotations": []}', "id"),
+        ('{"images": [], "annotations": [], "images": []}', "images"),
+        ('[{"file": "a.mp4", "start_s": 0, "start_s": 2, "end_s": 3, "class": "gun"}]', "start_s"),
+        ('{"frames": {"1": {"objects": {"objects": []}}, "1": {}}}', "1"),
+    ],
+)
+@pytest.mark.parametrize("kind", [None, "coco", "spans", "fiftyone"])
+def test_a_repeated_key_is_refused(kind, text: str, key: str, tmp_path: Path) -> None:
+    with pytest.raises(TruthError, match=f"t.json: the key '{key}' stands twice"):
+        load_truth([write(tmp_path, "t.json", text)], kind)
+
+
 def test_coco_carries_planted_from_any_level(tmp_path: Path) -> None:
     for change in (
         {"info": {"planted": True}},
@@ -111,6 +132,9 @@ def test_boxes_that_reach_beyond_the_picture_are_kept_and_listed(tmp_path: Path)
         ({"images": [{"id": 1, "file_name": "a#1", "frame_index": 2}]}, "disagree"),
         ({"images": [{"id": 1, "file_name": "a", "frame_index": -1}]}, "frame_index"),
         ({"images": [{"id": 1, "file_name": "a", "video_id": 5}]}, "video_id"),
+        ({"images": [{"id": 1, "file_name": "c/7.jpg", "video_id": 1, "frame_id": 7}]}, "0-based"),
+        ({"images": [{"id": 1, "file_name": "a", "width": 10**400, "height": 9}]}, "any picture"),
+        ({"annotations": [{"image_id": "x" * 999, "category_id": 7}]}, r"image_id 'x{59} is not"),
         ({"images": [{"id": 1, "file_name": "a"}, {"id": 2, "file_name": "a"}]}, "twice"),
         ({"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]}, "twice"),
         ({"images": [{"id": 1, "file_name": "a", "ignore": "maybe"}]}, "ignore"),
@@ -185,6 +209,64 @@ def test_names_that_cannot_be_read_are_an_error(text: str) -> None:
         parse_names(text, "data.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("names:\n  0: \"gun #1\"  # a gun\n  1: 'a]b'", ("gun #1", "a]b")),
+        ('names: ["a]b", "c, d"]', ("a]b", "c, d")),
+        ("names: {0: 'it''s', 1: a:b}", ("it's", "a:b")),
+        ("names:  # two\n\n- gun\n  # and\n\n- it's # a knife", ("gun", "it's")),
+        ("names: [gun,\n  # a comment, with ]\n  knife,\n]\nnc: 2", ("gun", "knife")),
+    ],
+)
+def test_quotes_comments_and_blank_lines_in_names(text: str, names: tuple[str, ...]) -> None:
+    assert parse_names(text, "data.yaml") == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"names:\n  {'1' * 5000}: a",
+        f"names: {{{'1' * 5000}: a}}",
+        "names:\n  0: a\n  0: b",
+        "names: [a]\nnames: [b]",
+        r'names: ["a\u0062"]',
+        "names: [a, [b]]",
+        "names: [a] b",
+        "names: [a\n b]",
+        "names: [a",
+        "names: [a,, b]",
+        "names:\n- a\n- b: c",
+        "names:\n- a\n- 'b\n  c'",
+        "names:\n- a\n  - b",
+        "names:\n- a\n  b",
+        "names:\n- a\n-\n- b",
+        "names:\n  0: a\n- b",
+        "names: ['']",
+    ],
+)
+def test_names_that_are_not_certain_are_refused(text: str) -> None:
+    with pytest.raises(TruthError, match=r"data\.yaml: cannot read `names`"):
+        parse_names(text, "data.yaml")
+
+
+@pytest.mark.parametrize("name", ["obj.names", "classes.txt"])
+def test_a_blank_line_shifts_no_class(name: str, tmp_path: Path) -> None:
+    write(tmp_path, name, "person\ngun\n\n")
+    write(tmp_path, "labels/a.txt", "1 0.5 0.5 0.1 0.1")
+    assert load_truth([tmp_path]).classes == ("gun",)
+    write(tmp_path, name, "person\n\ngun\n")
+    with pytest.raises(TruthError, match=f"{name}:2: a class without a name"):
+        load_truth([tmp_path])
+
+
+def test_labels_of_poses_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "data.yaml", "kpt_shape: [2, 3]\nnames: [person]\n")
+    write(tmp_path, "labels/a.txt", "0 .5 .5 .2 .2 .45 .45 1 .55 .9 1")
+    with pytest.raises(TruthError, match=r"data\.yaml: kpt_shape: labels of poses"):
+        load_truth([tmp_path])
+
+
 def test_mot_counts_frames_from_one(tmp_path: Path) -> None:
     path = write(tmp_path, "clip.mot.txt", "1,1,10,20,30,40,1,-1,-1,-1\n3,1,0,0,5,5,0,-1,-1,-1\n")
     media = load_truth([path]).media[0]
@@ -213,6 +295,7 @@ def test_mot_takes_length_and_size_from_seqinfo(tmp_path: Path) -> None:
         ("1,1,1,1,1,x", r":1: a value"),
         ("99999999999,1,1,1,1,1", r":1: frame 99999999999"),
         ("1,1,1,1,1,1,1,77,1", r":1: class 77"),
+        ("1,1,1,1,1,1,1,3", r":1: 8 values; a MOT row has 6, 7, 9 or 10"),
     ],
 )
 def test_bad_mot_names_the_line(text, message, tmp_path: Path) -> None:
@@ -221,9 +304,16 @@ def test_bad_mot_names_the_line(text, message, tmp_path: Path) -> None:
 
 
 def test_bad_seqinfo_is_named(tmp_path: Path) -> None:
-    write(tmp_path, "clip.seqinfo.ini", "[Sequence]\nseqLength=many\n")
-    with pytest.raises(TruthError, match=r"clip\.seqinfo\.ini"):
-        load_truth([write(tmp_path, "clip.mot.txt", "1,1,1,1,1,1")])
+    for text, message in (
+        ("[Sequence]\nseqLength=many\n", r".*many"),
+        ("seqLength=3\n", r".*no section \[Sequence\]"),
+        ("[Other]\nseqLength=3\n", r".*no section \[Sequence\]"),
+        ("[Sequence]\nname=a\nname=b\n", r".*name"),
+    ):
+        write(tmp_path, "clip.seqinfo.ini", text)
+        with pytest.raises(TruthError, match=rf"clip\.seqinfo\.ini{message}") as caught:
+            load_truth([write(tmp_path, "clip.mot.txt", "1,1,1,1,1,1")])
+        assert "\n" not in str(caught.value)
 
 
 def test_spans_are_the_same_in_csv_and_json(tmp_path: Path) -> None:
@@ -240,12 +330,29 @@ def test_spans_are_the_same_in_csv_and_json(tmp_path: Path) -> None:
         assert [s.planted for s in other.spans] == [s.planted for s in csv.spans] == [True, False]
 
 
+def test_spans_may_have_the_unnamed_column_of_row_numbers_that_pandas_writes(
+    tmp_path: Path,
+) -> None:
+    rows = ",file,start_s,end_s,class\n0,a.mp4,1,2,gun\n"
+    (media,) = load_truth([write(tmp_path, "s.csv", rows)]).media
+    assert [(media.name, s.start_s, s.end_s) for s in media.spans] == [("a.mp4", 1, 2)]
+    with pytest.raises(TruthError, match=r"s\.csv:2: the number of values"):
+        load_truth([write(tmp_path, "s.csv", rows.replace("gun", "gun,5"))])
+
+
+def test_spans_with_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    rows = "file,start_s,end_s,class,class\na.mp4,1,2,gun,none\n"
+    with pytest.raises(TruthError, match=r"s\.csv:1: two columns class"):
+        load_truth([write(tmp_path, "s.csv", rows)])
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         ("a.mp4,2,1,gun", r"s\.csv:2: the span ends"),
         ("a.mp4,x,1,gun", r"s\.csv:2: start_s is 'x'"),
         ("a.mp4,nan,1,gun", r"s\.csv:2: start_s"),
+        (f"a.mp4,{'x' * 999},1,gun", r"s\.csv:2: start_s is 'x{59}, not"),
         ("a.mp4,0,inf,gun", r"s\.csv:2: end_s"),
         ("a.mp4,0,1", r"s\.csv:2: the number of values"),
         ("a.mp4,0,1,gun,5", r"s\.csv:2: the number of values"),

@@ -232,6 +232,13 @@ def test_spans_that_are_left_out_are_named(kind: str, tmp_path: Path) -> None:
     assert any(loss.startswith("clip.mp4: 1 spans") for loss in losses)
 
 
+def test_folders_that_mot_leaves_out_are_named(tmp_path: Path) -> None:
+    truth = one("cam1/clip", suffix_known=False)
+    (loss,) = WRITERS["mot"](truth, tmp_path / "out", sizes={"cam1/clip": SIZE})
+    assert loss.startswith("cam1/clip: its folders are left out")
+    assert [media.name for media in load_truth([tmp_path / "out"]).media] == ["clip"]
+
+
 def test_frames_that_spans_leave_out_are_named(tmp_path: Path) -> None:
     (loss,) = WRITERS["spans"](one(), tmp_path / "out.csv")
     assert loss.startswith("clip.mp4: 1 frames with 1 boxes")
@@ -262,9 +269,24 @@ def test_writers_put_no_labels_over_others(tmp_path: Path) -> None:
     WRITERS["voc"](one(), tmp_path / "out")
     with pytest.raises(TruthError, match="holds files already"):
         WRITERS["voc"](one(), tmp_path / "out")
+    for kind in ("coco", "spans", "fiftyone", "megadetector"):
+        options = {} if kind == "spans" else {"sizes": {"a.jpg": SIZE}}
+        target = tmp_path / f"mine.{kind}"
+        target.write_text("an only copy")
+        with pytest.raises(TruthError, match=f"mine.{kind}: is there already; .*--out"):
+            WRITERS[kind](one("a.jpg"), target, **options)
+        assert target.read_text() == "an only copy"
     both = Truth((*one("a.jpg").media, *one("a.png").media))
     with pytest.raises(TruthError, match="two media"):
         WRITERS["voc"](both, tmp_path / "other")
+
+
+def test_what_cannot_be_encoded_leaves_nothing_behind(tmp_path: Path) -> None:
+    odd = MediaBuilder("\ud800.mp4", "t")
+    odd.add_span(Span(0, 1, "gun", False, ""))
+    with pytest.raises(TruthError, match="cannot write .*no character"):
+        WRITERS["spans"](Truth((odd.build(),)), tmp_path / "out.csv")
+    assert not list(tmp_path.iterdir())
 
 
 def test_absolute_names_stay_below_the_target(tmp_path: Path) -> None:
