@@ -9,7 +9,8 @@ import click
 
 from forensics.cli.output import stdout
 from forensics.errors import VerificationError
-from forensics.runlog.verify import SUMS_NAME, hash_of, verify_run
+from forensics.hashes import sha256_of
+from forensics.runlog.verify import SUMS_NAME, verify_run
 
 
 @click.command(
@@ -36,4 +37,4 @@ def verify_command(folder: Path, footage: bool) -> None:
         raise VerificationError(f"{broken} of {sum(checked.values())} items failed ({counts})")
     console.print(f"verified: {counts}; every hash is as recorded")
     # Whoever can change a run can change its list of hashes; one hash kept elsewhere settles it.
-    console.print(f"SHA-256 of {SUMS_NAME}: {hash_of(folder / SUMS_NAME)}")
+    console.print(f"SHA-256 of {SUMS_NAME}: {sha256_of(folder / SUMS_NAME)}")

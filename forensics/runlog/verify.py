@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from forensics.errors import RunLogError
+from forensics.hashes import sha256_of
 from forensics.runlog import reader
 from forensics.runlog.ledger import Ledger, SegmentRow
 from forensics.runlog.manifest import read_manifest
@@ -20,7 +20,6 @@ from forensics.runlog.writer import DETECTIONS_FOLDER, FRAMES_FOLDER
 SUMS_NAME = "SHA256SUMS"
 EXPECTED = ("run.json", "ledger.sqlite", "media.parquet", "coverage.parquet", "timings.json")
 SUMS_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
-CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,33 +90,24 @@ def _input(base: Path, path: str, row: dict[str, Any]) -> Finding:
     def check() -> str:
         raw = row.get("path_bytes")
         name = path if raw is None else bytes.fromhex(raw).decode("utf-8", "surrogateescape")
-        return _compare(hash_of(base / name), str(row["media_id"]))
+        return _compare(sha256_of(base / name), str(row["media_id"]))
 
     return Finding("input", path, _guarded(check))
 
 
 def _file(kind: str, name: str, path: Path, sha256: str) -> Finding:
-    return Finding(kind, name, _guarded(lambda: _compare(hash_of(path), sha256)))
+    return Finding(kind, name, _guarded(lambda: _compare(sha256_of(path), sha256)))
 
 
 def _part(path: Path, sha256: str, n_rows: int) -> Finding:
     def check() -> str:
-        problem = _compare(hash_of(path), sha256)
+        problem = _compare(sha256_of(path), sha256)
         if not problem and reader.read_table(path).num_rows != n_rows:
             found = pq.ParquetFile(path).metadata.num_rows
             problem = f"holds {found} rows, not {n_rows}"
         return problem
 
     return Finding("part", f"{path.parent.name}/{path.name}", _guarded(check))
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file. Raises OSError."""
-    digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _compare(found: str, recorded: str) -> str:
