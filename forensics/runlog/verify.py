@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,25 @@ import pyarrow.parquet as pq
 from forensics.errors import RunLogError
 from forensics.hashes import sha256_of
 from forensics.runlog import reader
-from forensics.runlog.ledger import Ledger, SegmentRow
+from forensics.runlog.ledger import SUMS_NAME, Ledger, SegmentRow
 from forensics.runlog.manifest import read_manifest
 from forensics.runlog.writer import DETECTIONS_FOLDER, FRAMES_FOLDER
 
-SUMS_NAME = "SHA256SUMS"
+__all__ = ["SUMS_NAME", "Finding", "verify_run"]
+
 EXPECTED = ("run.json", "ledger.sqlite", "media.parquet", "coverage.parquet", "timings.json")
+LOCK_NAME = ".lock"  # empty; a scan holds it
+# Made for reports, which may be written long after the scan: a picture is named by its SHA-256.
+EVIDENCE = re.compile(r"evidence/([0-9a-f]{64})\.(jpg|json)")
 SUMS_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One checked item: `kind` input, model, part or table; `problem` empty when it is sound."""
+    """One checked item; `problem` is empty when it is sound.
+
+    `kind` is input, model, part, table or picture.
+    """
 
     kind: str
     name: str
@@ -142,6 +150,35 @@ def _sums(folder: Path, segments: list[SegmentRow]) -> Iterator[Finding]:
             yield _file("table", name, folder / name, listed[name])
         elif listed[name] != parts[name]:
             yield Finding("table", SUMS_NAME, f"{name}: {_compare(parts[name], listed[name])}")
+    yield from _unlisted(folder, {SUMS_NAME, LOCK_NAME, *EXPECTED, *parts, *listed})
+
+
+def _unlisted(folder: Path, known: Collection[str]) -> Iterator[Finding]:
+    """Files that came later, such as a journal, with which SQLite would change the ledger."""
+    for name in _files(folder):
+        if name in known or _is_stray(name):
+            continue
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        if match := EVIDENCE.fullmatch(name):
+            if match[2] == "jpg":
+                yield _file("picture", shown, folder / name, match[1])
+        else:
+            yield Finding("table", shown, f"is not in {SUMS_NAME}: it came after the scan")
+
+
+def _files(folder: Path) -> list[str]:
+    """Whatever is in the run folder and no folder, by its name within it; links as well."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        found += [Path(place, name).relative_to(folder).as_posix() for name in (*names, *links)]
+    return sorted(found)
+
+
+def _is_stray(name: str) -> bool:
+    """True of a file among the parts, which `_strays` sees to."""
+    kind, _, rest = name.partition("/")
+    return kind in {FRAMES_FOLDER, DETECTIONS_FOLDER} and "/" not in rest
 
 
 def _read_sums(path: Path) -> dict[str, str]:
@@ -159,6 +196,6 @@ def _strays(folder: Path, segments: list[SegmentRow]) -> Iterator[Finding]:
     known = {row.part for row in segments}
     for kind in (FRAMES_FOLDER, DETECTIONS_FOLDER):
         for path in sorted((folder / kind).glob("*")):
-            if path.name not in known and not path.name.startswith("."):
+            if path.name not in known:
                 name = path.name.encode("utf-8", "backslashreplace").decode()
                 yield Finding("part", f"{kind}/{name}", "is not in the ledger")

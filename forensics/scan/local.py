@@ -15,11 +15,10 @@ from typing import Any, Protocol
 import forensics
 from forensics.errors import ForensicsError, RunLogError
 from forensics.runlog.ledger import FILE_NAME as LEDGER_NAME
-from forensics.runlog.ledger import Ledger
+from forensics.runlog.ledger import SIDE_FILES, SUMS_NAME, Ledger, check_whole
 from forensics.runlog.manifest import FILE_NAME as MANIFEST_NAME
 from forensics.runlog.manifest import read_manifest, utc_now, write_manifest
 from forensics.runlog.schemas import SCHEMA_VERSION
-from forensics.runlog.verify import SUMS_NAME
 from forensics.runlog.writer import write_json
 from forensics.scan.events import FileDone, FileHashed, Frames, SegmentDone, SegmentDropped
 from forensics.scan.feed import Feed
@@ -119,6 +118,7 @@ class _Scan:
             media = self._finish(ledger, status, started)
         finally:
             ledger.close()
+        check_whole(self._folder)
         write_sums(self._folder)
         elapsed_s = time.monotonic() - started
         return ScanResult(self._folder, media, self._frames, elapsed_s, interrupted, self._static)
@@ -261,5 +261,5 @@ def _clear(folder: Path) -> None:
     for name in ("frames", "detections", "evidence"):
         shutil.rmtree(folder / name, ignore_errors=True)
     tables = (MANIFEST_NAME, "media.parquet", "coverage.parquet", "timings.json", SUMS_NAME)
-    for name in (*tables, f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm", LEDGER_NAME):
+    for name in (*tables, *SIDE_FILES, LEDGER_NAME):
         (folder / name).unlink(missing_ok=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,9 +76,7 @@ def test_every_file_of_the_run_is_watched(run: Path) -> None:
     assert problems(run) == []
 
 
-def test_damage_is_reported_with_exit_code_4(
-    run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damage_is_reported_with_exit_code_4(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["verify", str(run)]) == 0
     assert "every hash is as recorded" in capsys.readouterr().out
     for name in ("run.json", "ledger.sqlite", "media.parquet"):
@@ -118,17 +120,135 @@ def removed_line(run: Path) -> str:
     return "media.parquet"
 
 
+def note_at_the_top(run: Path) -> str:
+    (run / "note.txt").write_text("slipped in")
+    return "note.txt"
+
+
+def hidden_file(run: Path) -> str:
+    (run / "frames" / ".hidden").write_text("slipped in")
+    return ".hidden"
+
+
+def linked_folder(run: Path) -> str:
+    (run / "more").symlink_to(run / "frames")
+    return "more"
+
+
+def changed_picture(run: Path) -> str:
+    (run / "evidence").mkdir()
+    name = hashlib.sha256(b"a picture").hexdigest() + ".jpg"
+    (run / "evidence" / name).write_bytes(b"another picture")
+    return name
+
+
+def no_picture(run: Path) -> str:
+    (run / "evidence").mkdir()
+    (run / "evidence" / "gun.jpg").write_bytes(b"a picture")
+    return "gun.jpg"
+
+
 def removed_sums(run: Path) -> str:
     (run / SUMS_NAME).unlink()
     return SUMS_NAME
 
 
 @pytest.mark.parametrize(
-    "change", [remove_part, stray_part, stray_note, swapped_parts, removed_line, removed_sums]
+    "change",
+    [
+        remove_part,
+        stray_part,
+        stray_note,
+        swapped_parts,
+        removed_line,
+        note_at_the_top,
+        hidden_file,
+        linked_folder,
+        changed_picture,
+        no_picture,
+        removed_sums,
+    ],
 )
 def test_what_was_taken_away_or_slipped_in(run: Path, change: Callable[[Path], str]) -> None:
     name = change(run)
     assert any(name in problem for problem in problems(run))
+
+
+def test_pictures_for_reports_may_come_later(run: Path) -> None:
+    (run / "evidence").mkdir()
+    name = hashlib.sha256(b"a picture").hexdigest()
+    (run / "evidence" / f"{name}.jpg").write_bytes(b"a picture")
+    (run / "evidence" / f"{name}.json").write_text("{}")
+    (run / ".lock").touch()
+    assert problems(run) == []
+
+
+# In a process that ends without closing the ledger, as a crash or a forger would leave it.
+FORGE = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+if sys.argv[2] == "wal":
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA wal_autocheckpoint = 0")
+first = db.execute("SELECT source_id FROM segments ORDER BY source_id").fetchone()
+db.execute("UPDATE segments SET first_media_id = 'x' WHERE source_id = ?", first)
+db.execute("UPDATE media SET done = 0")
+db.commit()
+if sys.argv[2] != "wal":
+    db.close()
+os._exit(0)
+"""
+
+
+def forge(run: Path, how: str = "wal") -> None:
+    """Commit an edit of the ledger; with "wal", to the journal beside it alone."""
+    ledger = str(run / "ledger.sqlite")
+    subprocess.run([sys.executable, "-c", FORGE, ledger, how], check=True)
+
+
+def test_a_journal_beside_the_ledger_changes_nothing_and_is_reported(run: Path) -> None:
+    before = open_run(run).frames.read()
+    kept = (run / "ledger.sqlite").read_bytes()
+    forge(run)
+    assert (run / "ledger.sqlite").read_bytes() == kept
+    assert (run / "ledger.sqlite-wal").stat().st_size > 0
+    assert open_run(run).frames.equals(before)
+    named = {problem.partition(": ")[0] for problem in problems(run)}
+    assert named == {"table ledger.sqlite-wal", "table ledger.sqlite-shm"}
+
+
+@pytest.mark.parametrize("kind", ["wal", "journal"])
+def test_a_journal_beside_a_sealed_ledger_is_not_taken_in(run: Path, kind: str) -> None:
+    kept = (run / "ledger.sqlite").read_bytes()
+    forge(run)
+    (run / "ledger.sqlite-wal").rename(run / f"ledger.sqlite-{kind}")
+    config_hash = json.loads((run / "run.json").read_bytes())["config_hash"]
+    with pytest.raises(RunLogError, match=f"ledger.sqlite-{kind} was put there after"):
+        Ledger(run, config_hash)
+    assert (run / "ledger.sqlite").read_bytes() == kept
+
+
+def test_segments_of_footage_that_no_table_names_are_no_silent_loss(run: Path) -> None:
+    forge(run, "in place")
+    with pytest.raises(RunLogError, match=r"committed segments.*was changed after.*verify"):
+        open_run(run)
+
+
+def test_all_is_in_the_sealed_file_though_somebody_reads_along(run: Path) -> None:
+    """The last to close a journal removes it; a reader that stays longer must not keep it."""
+    config_hash = json.loads((run / "run.json").read_bytes())["config_hash"]
+    (run / SUMS_NAME).unlink()
+    writing = Ledger(run, config_hash)
+    writing.put_hash("new", 1, 2, "3")
+    reading = Ledger(run)
+    assert "new" in reading.hashes()
+    writing.close()
+    assert not list(run.glob("ledger.sqlite-*"))
+    (run / SUMS_NAME).touch()
+    alone = Ledger(run)
+    assert "new" in alone.hashes()
+    alone.close()
+    reading.close()
 
 
 def test_changed_footage_and_models(run: Path, footage: Path) -> None:

@@ -327,3 +327,29 @@ def test_the_plan_is_on_record_before_the_first_frame(clips: Path, tmp_path: Pat
     coverage = open_run(tmp_path / "run").coverage.to_pylist()
     assert [row["state"] for row in coverage] == ["not_reached"] * 2
     assert json.loads((tmp_path / "run" / "run.json").read_bytes())["status"] == "partial"
+
+
+class Gone(BaseException):
+    """The process is killed: nothing after it is done."""
+
+
+class Killed(Interrupting):
+    def _count(self, kind: str) -> None:
+        try:
+            super()._count(kind)
+        except KeyboardInterrupt:
+            raise Gone from None
+
+
+def test_a_run_that_was_killed_when_gone_on_with_says_so(clips: Path, tmp_path: Path) -> None:
+    """Its tables are those of the first session, and know nothing of what came after."""
+    run = tmp_path / "run"
+    quick(clips, run, progress=Interrupting("file", 1))
+    with pytest.raises(Gone):
+        quick(clips, run, progress=Killed("segment", 2))
+    with pytest.raises(RunLogError, match=r"cut off before its end: run the same `scan`"):
+        open_run(run)
+    assert any("scan has not come to its end" in problem for problem in problems(run))
+    quick(clips, run)
+    assert open_run(run).frames.num_rows == 55
+    assert not problems(run)
