@@ -15,6 +15,7 @@ import click
 
 from forensics.backends import BACKENDS
 from forensics.boxes import STRIDE
+from forensics.cascade.definition import FILE_NAME, ZOO
 from forensics.cli.main import exit_with
 from forensics.cli.output import ScanProgress, show_building, stdout
 from forensics.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED
@@ -44,7 +45,12 @@ Exit code 3: finished, but some footage was not scanned (listed at the end).""",
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="Run folder.")
-@click.option("--cascade", default="handgun", show_default=True, help="Bundled name or a folder.")
+@click.option(
+    "--cascade",
+    default="handgun",
+    show_default=True,
+    help="Bundled name, or a folder, written with a /: ./FOLDER.",
+)
 @click.option("--recursive", is_flag=True, help="Look into sub-folders.")
 @click.option(
     "--camera",
@@ -199,6 +205,7 @@ def run_scan(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     n_cameras = len({file.camera_id for file in inputs})
     stdout().print(f"{len(inputs)} files of {n_cameras} cameras; backend: {settings.backend_why}")
+    stdout().print(_cascade_line(settings), markup=False)
     if left_out:
         listed = ", ".join(f"{ending} {n}" for ending, n in left_out.items())
         stdout().print(f"passed over, by their endings: {listed}", markup=False)
@@ -216,6 +223,14 @@ def run_scan(
             overwrite=overwrite,
             passed_over=left_out,
         )
+
+
+def _cascade_line(settings: ScanSettings) -> str:
+    """Which cascade it is, so that another one of the same name does not pass for it."""
+    cascade = settings.cascade
+    where = "bundled" if cascade.folder.parent == ZOO else display_name(cascade.folder)
+    said = f"cascade: {cascade.name} {cascade.version} ({where})"
+    return f"{said}, SHA-256 of {FILE_NAME}: {cascade.sha256[:16]}..."
 
 
 def print_summary(result: ScanResult) -> None:

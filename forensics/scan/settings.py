@@ -26,6 +26,7 @@ from forensics.cascade.definition import (
     CascadeDefinition,
     ClassifierSpec,
     DetectorSpec,
+    check_given,
     load_cascade,
     model_file,
     summary_hash,
@@ -175,6 +176,7 @@ def default_settings(
     checked with; INT8 model files were checked in fp32 arithmetic only.
     Raises CascadeError or BackendError.
     """
+    check_given(cascade)
     definition = load_cascade(cascade)
     name, why = resolve_backend(backend)
     files = _precision(definition, name, arithmetic, precision)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from forensics.cascade.definition import load_cascade
 from forensics.cli.main import COMMANDS, run
 from forensics.errors import (
     EXIT_EXPECTED,
@@ -128,6 +129,9 @@ def test_scan_probe_verify(say, tmp_path: Path) -> None:  # type: ignore[no-unty
     code, out, _ = say("scan", "in", "--out", "run", *SMALL)
     assert code == EXIT_OK
     assert "1 files of 1 cameras; backend: onnxruntime" in out
+    cascade = load_cascade("handgun")
+    said = f"cascade: handgun {cascade.version} (bundled), SHA-256 of cascade.toml: "
+    assert said + cascade.sha256[:16] in out
     assert "12 frames in" in out
     assert "passed over, by their endings: .rec 1" in out
     assert json.loads((tmp_path / "run" / "run.json").read_bytes())["passed_over"] == {".rec": 1}
