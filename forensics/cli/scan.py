@@ -236,12 +236,7 @@ def _cascade_line(settings: ScanSettings) -> str:
 def print_summary(result: ScanResult) -> None:
     """Totals; then, last, what was not scanned."""
     console = stdout()
-    frames_per_s = result.frames / max(1e-9, result.elapsed_s)
-    console.print(
-        f"{result.frames} frames in {result.elapsed_s:.1f} s ({frames_per_s:.1f} frames/s), "
-        f"run folder {display_name(result.folder)}",
-        markup=False,
-    )
+    console.print(_totals(result), markup=False)
     if result.static:
         console.print(f"{result.static} frames passed over as static; they are in the log")
     problems = result.not_scanned
@@ -253,6 +248,17 @@ def print_summary(result: ScanResult) -> None:
         console.print("interrupted; run the same command again to go on")
     elif problems:
         console.print(f"{len(problems)} of {len(result.media)} files were not scanned completely")
+
+
+def _totals(result: ScanResult) -> str:
+    folder = display_name(result.folder)
+    if result.nothing_to_do:
+        return f"run folder {folder} is complete already: nothing is left to scan, nothing written"
+    frames_per_s = result.frames / max(1e-9, result.elapsed_s)
+    return (
+        f"{result.frames} frames in {result.elapsed_s:.1f} s ({frames_per_s:.1f} frames/s), "
+        f"run folder {folder}"
+    )
 
 
 def _grid(given: str | None) -> tuple[int, int] | None:
