@@ -167,6 +167,16 @@ def bundled_cascades() -> tuple[str, ...]:
     return tuple(sorted(p.parent.name for p in ZOO.glob(f"*/{FILE_NAME}")))
 
 
+def bundled_models() -> dict[str, Path]:
+    """SHA-256 -> path of every model file that comes with the package."""
+    found: dict[str, Path] = {}
+    for name in bundled_cascades():
+        cascade = load_cascade(name)
+        for stage in (cascade.detector, cascade.classifier):
+            found |= {} if stage is None else {m.sha256: m.path for m in stage.files.values()}
+    return found
+
+
 class _Table:
     """A TOML table whose every look-up names the key when it is missing or of another kind."""
 

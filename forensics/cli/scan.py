@@ -228,7 +228,7 @@ def run_scan(
 def _cascade_line(settings: ScanSettings) -> str:
     """Which cascade it is, so that another one of the same name does not pass for it."""
     cascade = settings.cascade
-    where = "bundled" if cascade.folder.parent == ZOO else display_name(cascade.folder)
+    where = "bundled" if cascade.folder.parent == ZOO else display_name(cascade.folder.resolve())
     said = f"cascade: {cascade.name} {cascade.version} ({where})"
     return f"{said}, SHA-256 of {FILE_NAME}: {cascade.sha256[:16]}..."
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from forensics.cascade.definition import bundled_models
 from forensics.cli.output import stdout
 from forensics.errors import VerificationError
 from forensics.hashes import sha256_of
@@ -27,7 +28,7 @@ def verify_command(folder: Path, footage: bool) -> None:
     console = stdout()
     checked: Counter[str] = Counter()
     broken = 0
-    for finding in verify_run(folder, footage=footage):
+    for finding in verify_run(folder, footage=footage, models=bundled_models()):
         checked[finding.kind] += 1
         if finding.problem:
             broken += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,13 @@ class Finding:
     problem: str
 
 
-def verify_run(folder: Path, *, footage: bool = True) -> Iterator[Finding]:
+def verify_run(
+    folder: Path, *, footage: bool = True, models: Mapping[str, Path] | None = None
+) -> Iterator[Finding]:
     """Check every recorded hash of a run, yielding a finding for each item.
+
+    `models` (SHA-256 -> path) are looked in where no model is at its recorded path: the package
+    may be installed elsewhere now.
 
     A damaged file is a finding, so that the others are checked as well. Raises RunLogError when
     the folder is no run folder at all.
@@ -63,7 +68,7 @@ def verify_run(folder: Path, *, footage: bool = True) -> Iterator[Finding]:
         yield _part(folder / DETECTIONS_FOLDER / row.part, row.detections_sha256, row.n_detections)
     yield from _strays(folder, segments)
     yield from _sums(folder, segments)
-    yield from _models(manifest)
+    yield from _models(manifest, models or {})
     if footage and isinstance(manifest.get("base"), str):
         base = Path(manifest["base"])
         for path, (_, file) in media.items():
@@ -81,7 +86,7 @@ def _read_ledger(
         ledger.close()
 
 
-def _models(manifest: dict[str, Any]) -> Iterator[Finding]:
+def _models(manifest: dict[str, Any], elsewhere: Mapping[str, Path]) -> Iterator[Finding]:
     if not manifest:
         return
     try:
@@ -91,7 +96,8 @@ def _models(manifest: dict[str, Any]) -> Iterator[Finding]:
         return
     for path, sha256 in listed:
         name = path.name.encode("utf-8", "backslashreplace").decode()
-        yield _file("model", name, path, sha256)
+        place = path if path.is_absolute() and path.exists() else elsewhere.get(sha256, path)
+        yield _file("model", name, place, sha256)
 
 
 def _input(base: Path, path: str, row: dict[str, Any]) -> Finding:

@@ -157,6 +157,22 @@ def test_scan_probe_verify(say, tmp_path: Path) -> None:  # type: ignore[no-unty
     assert say("scan", "in", "--out", "run", "--overwrite", *SMALL)[0] == EXIT_INCOMPLETE
 
 
+def test_a_demo_of_a_relative_sample_verifies_anywhere(  # type: ignore[no-untyped-def]
+    say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sample" / "truth").mkdir(parents=True)
+    write_clip(tmp_path / "sample" / "a.mp4", frames=5)
+    spans = "file,start_s,end_s,class\na.mp4,0,0.1,gun\n"
+    (tmp_path / "sample" / "truth" / "spans.csv").write_text(spans)
+    code, out, err = say("demo", "--sample", "sample", "--out", "run")
+    assert code == EXIT_OK, err
+    assert "report: " in out
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, out, _ = say("verify", "../run")
+    assert code == EXIT_OK, out
+
+
 def test_probe_prints_json(say, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     write_clip(tmp_path / "a.mp4", frames=12)
     (tmp_path / "b.mp4").write_text("nothing")

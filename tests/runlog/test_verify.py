@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from forensics.cascade.definition import ZOO, load_cascade
+from forensics.cascade.definition import ZOO, bundled_models, load_cascade
 from forensics.cli.main import run as run_command
 from forensics.errors import EXIT_UNVERIFIED, ForensicsError, RunLogError
+from forensics.hashes import sha256_of
 from forensics.runlog.ledger import Ledger
 from forensics.runlog.reader import open_run
 from forensics.runlog.verify import SUMS_NAME, verify_run
@@ -267,6 +268,36 @@ def test_changed_footage_and_models(run: Path, footage: Path) -> None:
             path.write_bytes(kept)
     assert problems(run) == []
     assert problems(run, footage=False) == []
+
+
+def seal_again(run: Path, changed: str) -> None:
+    lines = (run / SUMS_NAME).read_text().splitlines()
+    kept = [line for line in lines if not line.endswith(f"  {changed}")]
+    sums = sorted([*kept, f"{sha256_of(run / changed)}  {changed}"], key=lambda line: line[66:])
+    (run / SUMS_NAME).write_text("".join(f"{line}\n" for line in sums))
+
+
+def test_a_bundled_model_is_found_by_its_hash(run: Path) -> None:
+    """The package may be elsewhere now, and earlier versions wrote paths of a working directory."""
+    manifest = json.loads((run / "run.json").read_bytes())
+    for path in ("/no/such/folder/detector.onnx", "handgun/detector.onnx"):
+        manifest["models"][0]["path"] = path
+        (run / "run.json").write_text(json.dumps(manifest))
+        seal_again(run, "run.json")
+        (found,) = problems(run)
+        assert "detector.onnx: cannot be read" in found
+        assert [f for f in verify_run(run, models=bundled_models()) if f.problem] == []
+        assert [f.problem for f in verify_run(run, models={}) if f.problem]
+
+
+def test_what_was_given_by_relative_paths_verifies_anywhere(
+    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(footage)
+    cascade = load_cascade("./cascade")
+    run_small_scan(Path("a.mp4"), tmp_path / "run", cascade=cascade)
+    monkeypatch.chdir(tmp_path)
+    assert problems(tmp_path / "run") == []
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
