@@ -56,4 +56,4 @@ def demo_command(folder: Path, sample: Path, backend: str) -> None:
     console = stdout()
     console.print("The handguns in this sample are planted: the table shows how the tool works,")
     console.print("not how the networks do on real guns.")
-    console.print(f"\nreport: {target}", markup=False)
+    console.print(f"\nreport: {target}")

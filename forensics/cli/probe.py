@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from forensics.cli.main import exit_with
 from forensics.cli.output import stdout
@@ -45,7 +46,7 @@ def _table(rows: list[dict[str, Any]], *, count: bool) -> Table:
         table.add_column(name, overflow="fold")
     for row in rows:
         frames = row.get("frames_decoded") if count else row.get("frames_header")
-        table.add_row(
+        cells = (
             row["path"],
             row.get("codec", "-"),
             f"{row['width']}x{row['height']}" if "width" in row else "-",
@@ -55,6 +56,7 @@ def _table(rows: list[dict[str, Any]], *, count: bool) -> Table:
             _number(row.get("start_time_s"), "{:.3f} s"),
             row["status"] + (f": {row['reason']}" if row["reason"] else ""),
         )
+        table.add_row(*map(Text, cells))  # a name may look like markup
     return table
 
 

@@ -204,11 +204,12 @@ def run_scan(
     """Scan with a progress display; a polite kill is treated as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     n_cameras = len({file.camera_id for file in inputs})
-    stdout().print(f"{len(inputs)} files of {n_cameras} cameras; backend: {settings.backend_why}")
-    stdout().print(_cascade_line(settings), markup=False)
+    console = stdout(beside=True)
+    console.print(f"{len(inputs)} files of {n_cameras} cameras; backend: {settings.backend_why}")
+    console.print(_cascade_line(settings))
     if left_out:
         listed = ", ".join(f"{ending} {n}" for ending, n in left_out.items())
-        stdout().print(f"passed over, by their endings: {listed}", markup=False)
+        console.print(f"passed over, by their endings: {listed}")
     with (
         show_building(),
         ScanProgress(sum(file.size_bytes for file in inputs), len(inputs)) as progress,
@@ -235,13 +236,13 @@ def _cascade_line(settings: ScanSettings) -> str:
 
 def print_summary(result: ScanResult) -> None:
     """Totals; then, last, what was not scanned."""
-    console = stdout()
-    console.print(_totals(result), markup=False)
+    console = stdout(beside=True)
+    console.print(_totals(result))
     if result.static:
         console.print(f"{result.static} frames passed over as static; they are in the log")
     problems = result.not_scanned
     for row in problems[:SHOWN_PROBLEMS]:
-        console.print(f"  {row['path']}: {row['status']}: {row['reason']}", markup=False)
+        console.print(f"  {row['path']}: {row['status']}: {row['reason']}")
     if len(problems) > SHOWN_PROBLEMS:
         console.print(f"  and {len(problems) - SHOWN_PROBLEMS} more: see media.parquet")
     if result.interrupted:

@@ -32,7 +32,7 @@ def verify_command(folder: Path, footage: bool) -> None:
         checked[finding.kind] += 1
         if finding.problem:
             broken += 1
-            console.print(f"{finding.kind} {finding.name}: {finding.problem}", markup=False)
+            console.print(f"{finding.kind} {finding.name}: {finding.problem}")
     counts = ", ".join(f"{n} {kind}s" for kind, n in sorted(checked.items()))
     if broken:
         raise VerificationError(f"{broken} of {sum(checked.values())} items failed ({counts})")

@@ -186,6 +186,75 @@ def test_probe_prints_json(say, tmp_path: Path) -> None:  # type: ignore[no-unty
     assert "h264" in out
 
 
+def shell(line: str, *arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a bash line in which "$@" are the command and `arguments`, pipes failing as they do."""
+    words = [sys.executable, "-m", "forensics.cli.main", *map(str, arguments)]
+    whole = ["bash", "-c", f"set -o pipefail; {line}", "bash", *words]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(
+        whole, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"$@" 2>&1 | head -1',
+        '"$@" 2>&1 | true',
+        '"$@" 2>&-',
+        '"$@" >&- 2>&-',
+        '"$@" <&- >&- 2>&-',
+        '"$@" 2>/dev/full',
+        '"$@" >/dev/full 2>/dev/full',
+        '"$@" 2> >(true)',
+    ],
+)
+def test_a_scan_goes_on_where_nobody_looks(tmp_path: Path, line: str) -> None:
+    """Showing is not the job; the one file that cannot be read is still told by the exit code."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "0.mp4").write_text("nothing")
+    write_clip(tmp_path / "in" / "a.mp4", frames=12)
+    done = shell(line, "scan", "in", "--out", "run", *SMALL, folder=tmp_path)
+    assert done.returncode == EXIT_INCOMPLETE, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (tmp_path / "run" / "SHA256SUMS").exists()
+    assert json.loads((tmp_path / "run" / "run.json").read_bytes())["status"] == "complete"
+
+
+def test_errors_that_nobody_reads_keep_their_exit_code(tmp_path: Path) -> None:
+    for line in ('"$@" 2>&1 | true', '"$@" 2>&-', '"$@" 2>/dev/full'):
+        done = shell(line, "verify", "missing", folder=tmp_path)
+        assert done.returncode == EXIT_EXPECTED
+        done = shell(line, "dance", folder=tmp_path)
+        assert done.returncode == EXIT_USAGE
+
+
+def test_head_is_no_failure_but_a_full_disk_is(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", frames=3)
+    assert shell('"$@" | true', "probe", "a.mp4", folder=tmp_path).returncode == EXIT_OK
+    assert shell('"$@" >/dev/full', "probe", "a.mp4", folder=tmp_path).returncode != EXIT_OK
+
+
+def test_names_are_printed_as_they_are(say, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    names = ["[red]b.mp4", "rec:100:.mp4", ":smile:.mp4", "a[bold].mp4"]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text(f"nothing in {name}")
+    (folder / "x[").mkdir()
+    (folder / "x[" / "a].mp4").write_text("nothing")
+    code, out, err = say("probe", folder, "--recursive")
+    assert code == EXIT_INCOMPLETE, err
+    for name in (*names, "x[/a].mp4"):
+        assert f"{name} " in out
+    code, out, err = say("scan", folder, "--recursive", "--out", "r:100:[/x]", *SMALL)
+    assert code == EXIT_INCOMPLETE, err
+    for name in (*names, "x[/a].mp4"):
+        assert f"  {name}: unreadable" in out
+        assert f"{name}: unreadable" in err.replace("\n", "")
+    assert "run folder r:100:[/x]" in out
+
+
 def test_any_name_can_be_printed(tmp_path: Path) -> None:
     """Also where the terminal takes no odd bytes, and also in the name of the run folder."""
     folder = os.path.join(os.fsencode(tmp_path), b"in\xff")
