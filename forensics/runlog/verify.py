@@ -116,8 +116,7 @@ def _file(kind: str, name: str, path: Path, sha256: str) -> Finding:
 def _part(path: Path, sha256: str, n_rows: int) -> Finding:
     def check() -> str:
         problem = _compare(sha256_of(path), sha256)
-        if not problem and reader.read_table(path).num_rows != n_rows:
-            found = pq.ParquetFile(path).metadata.num_rows
+        if not problem and (found := reader.read_table(path).num_rows) != n_rows:
             problem = f"holds {found} rows, not {n_rows}"
         return problem
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -298,6 +299,15 @@ def test_what_was_given_by_relative_paths_verifies_anywhere(
     run_small_scan(Path("a.mp4"), tmp_path / "run", cascade=cascade)
     monkeypatch.chdir(tmp_path)
     assert problems(tmp_path / "run") == []
+
+
+def test_a_run_folder_may_have_any_name(run: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(run.parent) + b"/run\xff\xfe"))
+    run.rename(odd)
+    assert problems(odd) == []
+    opened = open_run(odd)
+    assert opened.frames.read().num_rows == 35
+    assert opened.media.num_rows == 2
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
