@@ -5,26 +5,29 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from forensics.errors import RunLogError
 from forensics.hashes import sha256_of
 from forensics.runlog import reader
-from forensics.runlog.ledger import SUMS_NAME, Ledger, SegmentRow
+from forensics.runlog.ledger import SUMS_NAME, FileHash, Ledger, SegmentRow
 from forensics.runlog.manifest import read_manifest
 from forensics.runlog.writer import DETECTIONS_FOLDER, FRAMES_FOLDER
 
-__all__ = ["SUMS_NAME", "Finding", "verify_run"]
+__all__ = ["SUMS_NAME", "Extent", "Finding", "extent_of", "verify_run"]
 
 EXPECTED = ("run.json", "ledger.sqlite", "media.parquet", "coverage.parquet", "timings.json")
 LOCK_NAME = ".lock"  # empty; a scan holds it
 # Made for reports, which may be written long after the scan: a picture is named by its SHA-256.
 EVIDENCE = re.compile(r"evidence/([0-9a-f]{64})\.(jpg|json)")
 SUMS_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+MediaRows = dict[str, dict[str, Any]]
+Hashes = dict[str, FileHash]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,32 @@ class Finding:
     kind: str
     name: str
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a run has come: its status, its files, and those that say nothing or not all."""
+
+    status: str
+    files: int
+    not_hashed: int
+    not_scanned: int
+
+    @property
+    def whole(self) -> bool:
+        return self.status == "complete" and not self.not_hashed and not self.not_scanned
+
+
+def extent_of(folder: Path) -> Extent:
+    """How far a run has come. Raises RunLogError where that cannot be read."""
+    manifest = read_manifest(folder)
+    _, media, hashes = _read_ledger(folder)
+    return Extent(
+        status=str(manifest.get("status")),
+        files=len(media),
+        not_hashed=sum(_recorded_hash(path, row, hashes) is None for path, row in media.items()),
+        not_scanned=sum(_scanned_row(row, media).get("status") != "ok" for row in media.values()),
+    )
 
 
 def verify_run(
@@ -54,13 +83,14 @@ def verify_run(
         raise RunLogError(f"{folder} is not a run folder: it has no {EXPECTED[0]}")
     manifest: dict[str, Any] = {}
     segments: list[SegmentRow] = []
-    media: dict[str, tuple[bool, dict[str, Any]]] = {}
+    media: MediaRows = {}
+    hashes: Hashes = {}
     try:
         manifest = read_manifest(folder)
     except RunLogError as error:
         yield Finding("table", EXPECTED[0], str(error))
     try:
-        segments, media = _read_ledger(folder)
+        segments, media, hashes = _read_ledger(folder)
     except RunLogError as error:
         yield Finding("table", EXPECTED[1], str(error))
     for row in segments:
@@ -71,19 +101,28 @@ def verify_run(
     yield from _models(manifest, models or {})
     if footage and isinstance(manifest.get("base"), str):
         base = Path(manifest["base"])
-        for path, (_, file) in media.items():
-            if file.get("media_id") is not None:
-                yield _input(base, path, file)
+        for path, file in media.items():
+            recorded = _recorded_hash(path, file, hashes)
+            if recorded is not None:
+                yield _input(base, path, file, recorded)
 
 
-def _read_ledger(
-    folder: Path,
-) -> tuple[list[SegmentRow], dict[str, tuple[bool, dict[str, Any]]]]:
-    ledger = Ledger(folder)
-    try:
-        return ledger.segments(), ledger.media()
-    finally:
-        ledger.close()
+def _read_ledger(folder: Path) -> tuple[list[SegmentRow], MediaRows, Hashes]:
+    with closing(Ledger(folder)) as ledger:
+        media = {path: row for path, (_, row) in ledger.media().items()}
+        return ledger.segments(), media, ledger.hashes()
+
+
+def _recorded_hash(path: str, row: dict[str, Any], hashes: Hashes) -> str | None:
+    """A file that the scan had only begun with has a hash, but none in its row."""
+    if row.get("media_id") is not None:
+        return str(row["media_id"])
+    return hashes[path].sha256 if path in hashes else None
+
+
+def _scanned_row(row: dict[str, Any], media: MediaRows) -> dict[str, Any]:
+    """The row that says how a file ended: a copy's is that of what was scanned in its place."""
+    return media.get(str(row.get("duplicate_of")), row)
 
 
 def _models(manifest: dict[str, Any], elsewhere: Mapping[str, Path]) -> Iterator[Finding]:
@@ -100,11 +139,11 @@ def _models(manifest: dict[str, Any], elsewhere: Mapping[str, Path]) -> Iterator
         yield _file("model", name, place, sha256)
 
 
-def _input(base: Path, path: str, row: dict[str, Any]) -> Finding:
+def _input(base: Path, path: str, row: dict[str, Any], recorded: str) -> Finding:
     def check() -> str:
         raw = row.get("path_bytes")
         name = path if raw is None else bytes.fromhex(raw).decode("utf-8", "surrogateescape")
-        return _compare(sha256_of(base / name), str(row["media_id"]))
+        return _compare(sha256_of(base / name), recorded)
 
     return Finding("input", path, _guarded(check))
 

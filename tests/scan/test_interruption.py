@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics.errors import EXIT_EXPECTED, EXIT_INTERRUPTED
+from forensics.errors import EXIT_EXPECTED, EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from tests.support.scans import (
     COMMAND,
     ROOT,
@@ -79,7 +79,9 @@ def test_interrupted_scan_saves_its_state_and_goes_on(
     assert "run the same command again" in output
     assert json.loads((run / "run.json").read_bytes())["status"] == "partial"
     code, output, _ = run_command(["verify", str(run)])
-    assert code == 0, output
+    assert code == EXIT_INCOMPLETE, output
+    assert "every hash is as recorded" in output
+    assert "status of the scan: partial; of 10 files, " in output
     code, _, errors = run_command(scan_arguments(archive, run))
     assert code == 0, errors
     assert fingerprint(run) == fingerprint(reference_run)

@@ -17,7 +17,7 @@ from forensics.cascade.definition import ZOO, load_cascade
 from forensics.errors import CascadeError, ForensicsError, RunLogError
 from forensics.runlog.ledger import Ledger
 from forensics.runlog.reader import open_run
-from forensics.runlog.verify import verify_run
+from forensics.runlog.verify import extent_of, verify_run
 from forensics.scan import plan
 from forensics.scan.settings import library_versions
 from forensics.tiling import Tiling
@@ -155,6 +155,23 @@ def test_every_session_of_a_run_is_on_record(clips: Path, tmp_path: Path) -> Non
     assert timings["frames"] == sum(s["frames"] for s in timings["sessions"]) >= 55
     assert len(timings["sessions"]) == 2
     assert all(session["frames"] > 0 for session in timings["sessions"])
+
+
+def test_how_far_an_interrupted_run_has_come(clips: Path, tmp_path: Path) -> None:
+    """Also the file that was only begun with is hashed again: its hash is on record."""
+    run = tmp_path / "run"
+    write_clip(clips / "c.mp4", frames=10, first=90)
+    write_clip(clips / "d.mp4", frames=10, first=110)
+    quick(clips, run, progress=Interrupting("segment", 3))
+    extent = extent_of(run)
+    assert (extent.status, extent.files, extent.whole) == ("partial", 4, False)
+    assert (extent.not_hashed, extent.not_scanned) == (2, 3)
+    kept = (clips / "b.mp4").read_bytes()
+    (clips / "b.mp4").write_bytes(kept[:-1])
+    assert [p.partition(":")[0] for p in problems(run)] == ["b.mp4"]
+    (clips / "b.mp4").write_bytes(kept)
+    quick(clips, run)
+    assert extent_of(run).whole
 
 
 def test_a_run_of_an_earlier_version_keeps_its_session(clips: Path, tmp_path: Path) -> None:
