@@ -9,6 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -111,6 +112,20 @@ def _shown_or_not() -> Iterator[None]:
         yield
     except OSError:
         to_nowhere(sys.stderr)
+
+
+class GivenPath(click.Path):
+    """A path that was given. An empty text is none, though pathlib takes it for this folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        if value == "":
+            self.fail("the path is empty; write . for the current folder", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def exit_with(code: int) -> Any:

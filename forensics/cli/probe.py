@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from forensics.cli.main import exit_with
+from forensics.cli.main import GivenPath, exit_with
 from forensics.cli.output import stdout
 from forensics.errors import EXIT_INCOMPLETE
 from forensics.footage.find import find_inputs
@@ -24,7 +24,7 @@ Examples:
   forensics probe /archive --recursive
   forensics probe cam1.mp4 --count --format json""",
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=GivenPath())
 @click.option("--recursive", is_flag=True, help="Look into sub-folders.")
 @click.option("--count", is_flag=True, help="Decode every frame and count them.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")

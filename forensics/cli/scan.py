@@ -16,7 +16,7 @@ import click
 from forensics.backends import BACKENDS
 from forensics.boxes import STRIDE
 from forensics.cascade.definition import FILE_NAME, ZOO
-from forensics.cli.main import exit_with
+from forensics.cli.main import GivenPath, exit_with
 from forensics.cli.output import ScanProgress, show_building, stdout
 from forensics.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from forensics.footage.find import common_base, display_name, find_inputs, passed_over
@@ -43,8 +43,8 @@ Examples:
 Running the same command again goes on where an interrupted scan stopped.
 Exit code 3: finished, but some footage was not scanned (listed at the end).""",
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="Run folder.")
+@click.argument("paths", nargs=-1, required=True, type=GivenPath())
+@click.option("--out", "folder", required=True, type=GivenPath(), help="Run folder.")
 @click.option(
     "--cascade",
     default="handgun",

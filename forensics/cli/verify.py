@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from forensics.cascade.definition import bundled_models
-from forensics.cli.main import exit_with
+from forensics.cli.main import GivenPath, exit_with
 from forensics.cli.output import stdout
 from forensics.errors import EXIT_INCOMPLETE, VerificationError
 from forensics.hashes import sha256_of
@@ -25,7 +25,7 @@ Examples:
 Exit code 3: every hash is as recorded, but the scan has not come to its end, or some footage was
 not scanned. Exit code 4: something is not as recorded, or came after the scan.""",
 )
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="RUN", type=GivenPath())
 @click.option("--footage/--no-footage", default=True, help="Hash the input files too.")
 def verify_command(folder: Path, footage: bool) -> None:
     """Hash footage, models and log again, and compare with what was recorded."""
