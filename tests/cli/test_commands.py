@@ -20,7 +20,7 @@ from forensics.errors import (
     EXIT_UNVERIFIED,
     EXIT_USAGE,
 )
-from tests.support.clips import write_clip
+from tests.support.clips import write_clip, write_still
 from tests.support.scans import IMGSZ
 
 SMALL = ["--imgsz", str(IMGSZ), "--detector-only", "--backend", "onnxruntime"]
@@ -193,6 +193,25 @@ def test_probe_prints_json(say, tmp_path: Path) -> None:  # type: ignore[no-unty
     code, out, _ = say("probe", "a.mp4")
     assert code == EXIT_OK
     assert "h264" in out
+
+
+def test_probe_calls_nothing_sound_that_it_did_not_decode(say, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write_clip(tmp_path / "whole.ts", frames=40)
+    write_still(tmp_path / "still.png", 1)
+    data = (tmp_path / "whole.ts").read_bytes()
+    (tmp_path / "cut.ts").write_bytes(data[: len(data) * 2 // 3 + 50])
+    code, out, _ = say("probe", ".")
+    said = {line.split()[0]: line.rstrip() for line in out.splitlines()}
+    assert code == EXIT_OK
+    for name in ("whole.ts", "cut.ts"):
+        assert said[name].endswith("not checked")
+    assert said["still.png"].endswith("ok")
+    code, out, _ = say("probe", ".", "--count", "--format", "json")
+    status = {row["path"]: row["status"] for row in json.loads(out)}
+    assert status["whole.ts"] == "ok"
+    code, out, _ = say("probe", ".", "--format", "json")
+    assert {row["status"] for row in json.loads(out)} == {"ok", "not checked"}
+    assert "not checked" in say("probe", "--help")[1]
 
 
 def shell(line: str, *arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
