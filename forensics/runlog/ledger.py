@@ -122,7 +122,7 @@ class Ledger:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError, RecursionError) as error:
             raise RunLogError(f"{self._path} is damaged: {error}") from error
 
     def hashes(self) -> dict[str, FileHash]:

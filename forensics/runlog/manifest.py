@@ -36,7 +36,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         version = manifest["schema"]
     except FileNotFoundError as error:
         raise RunLogError(f"{folder} is not a run folder: it has no {FILE_NAME}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunLogError(f"{path} is damaged: {error}") from error
     if version != SCHEMA_VERSION:
         raise RunLogError(f"{folder} has schema {version}; this version reads {SCHEMA_VERSION}")

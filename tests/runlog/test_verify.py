@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -308,6 +309,24 @@ def test_a_run_folder_may_have_any_name(run: Path) -> None:
     opened = open_run(odd)
     assert opened.frames.read().num_rows == 35
     assert opened.media.num_rows == 2
+
+
+def test_json_without_a_bottom_is_damage(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = "[" * 100_000
+    kept = (run / "run.json").read_bytes()
+    (run / "run.json").write_text(deep)
+    with pytest.raises(RunLogError, match=r"run\.json is damaged"):
+        open_run(run)
+    assert run_command(["verify", str(run)]) == EXIT_UNVERIFIED
+    assert "run.json is damaged" in capsys.readouterr().out
+    (run / "run.json").write_bytes(kept)
+    for column in ("segments SET coverage", "media SET row"):
+        ledger = sqlite3.connect(run / "ledger.sqlite")
+        ledger.execute(f"UPDATE {column} = ?", (deep,))
+        ledger.commit()
+        ledger.close()
+        assert run_command(["verify", str(run)]) == EXIT_UNVERIFIED
+        assert "ledger.sqlite is damaged" in capsys.readouterr().out
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
