@@ -4,6 +4,7 @@ a part file that it does not name does not exist."""
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS segments (
     PRIMARY KEY (source_id, segment, config_hash));
 CREATE TABLE IF NOT EXISTS media (path TEXT PRIMARY KEY, done INTEGER NOT NULL, row TEXT NOT NULL);
 """
+LEAST_FREE_BYTES = 1 << 16  # what SQLite needs to open a ledger for writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,11 @@ class Ledger:
             raise
 
     def _unusable(self, error: Exception) -> RunLogError:
+        if self._writable and _is_full(error, self._path.parent):
+            return RunLogError(
+                f"cannot write {self._path}: the disk is full; free some space, then run the same "
+                "command again: what is committed is kept"
+            )
         return RunLogError(f"{self._path} is damaged or locked: {error}")
 
     def _config(self, wanted: str | None) -> str:
@@ -208,6 +215,14 @@ def _check_nothing_beside(folder: Path) -> None:
                 f"{folder / name} was put there after the scan had ended, and would change the "
                 "ledger; run `verify`, and move that file away"
             )
+
+
+def _is_full(error: Exception, folder: Path) -> bool:
+    """SQLite calls a full disk by its name when it writes, and an I/O error elsewhere."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_IOERR"):
+        return shutil.disk_usage(folder).free < LEAST_FREE_BYTES
+    return bool(name == "SQLITE_FULL")
 
 
 def _has_content(path: Path) -> bool:
