@@ -72,7 +72,7 @@ class Ledger:
         self._path = folder / FILE_NAME
         writable = self._writable = config_hash is not None
         if writable:
-            _check_nothing_beside(folder)
+            check_nothing_beside(folder)
         if not writable and not self._path.is_file():
             raise RunLogError(f"{folder} is not a run folder: it has no {FILE_NAME}")
         try:
@@ -207,13 +207,13 @@ def check_whole(folder: Path) -> None:
         )
 
 
-def _check_nothing_beside(folder: Path) -> None:
-    """A sealed ledger has no journal. One that lies there anyway would be taken in unseen."""
+def check_nothing_beside(folder: Path) -> None:
+    """Raise RunLogError where a sealed ledger has a journal: it would be taken in unseen."""
     for name in (WAL_NAME, SIDE_FILES[2]):
         if (folder / SUMS_NAME).exists() and _has_content(folder / name):
             raise RunLogError(
-                f"{folder / name} was put there after the scan had ended, and would change the "
-                "ledger; run `verify`, and move that file away"
+                f"{folder / name} lies beside a ledger that was sealed, and would change it; "
+                "run `verify`, and move that file away"
             )
 
 

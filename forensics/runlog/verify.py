@@ -13,7 +13,7 @@ from typing import Any
 from forensics.errors import RunLogError
 from forensics.hashes import sha256_of
 from forensics.runlog import reader
-from forensics.runlog.ledger import SUMS_NAME, FileHash, Ledger, SegmentRow
+from forensics.runlog.ledger import SIDE_FILES, SUMS_NAME, FileHash, Ledger, SegmentRow
 from forensics.runlog.manifest import read_manifest
 from forensics.runlog.writer import DETECTIONS_FOLDER, FRAMES_FOLDER
 
@@ -23,6 +23,7 @@ EXPECTED = ("run.json", "ledger.sqlite", "media.parquet", "coverage.parquet", "t
 LOCK_NAME = ".lock"  # empty; a scan holds it
 # Made for reports, which may be written long after the scan: a picture is named by its SHA-256.
 EVIDENCE = re.compile(r"evidence/([0-9a-f]{64})\.(jpg|json)")
+JOURNAL = "is a journal of the ledger: readers of a run that has ended leave it aside"
 SUMS_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
@@ -200,6 +201,8 @@ def _sums(folder: Path, segments: list[SegmentRow]) -> Iterator[Finding]:
 def _unlisted(folder: Path, known: Collection[str]) -> Iterator[Finding]:
     """Files that came later, such as a journal, with which SQLite would change the ledger."""
     for name in _files(folder):
+        if name in SIDE_FILES and name in known:
+            yield Finding("table", name, JOURNAL)
         if name in known or _is_stray(name):
             continue
         shown = name.encode("utf-8", "backslashreplace").decode()

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import forensics
 from forensics.errors import ForensicsError, RunLogError
 from forensics.runlog.ledger import FILE_NAME as LEDGER_NAME
-from forensics.runlog.ledger import SIDE_FILES, SUMS_NAME, Ledger, check_whole
+from forensics.runlog.ledger import SIDE_FILES, SUMS_NAME, Ledger, check_nothing_beside, check_whole
 from forensics.runlog.manifest import FILE_NAME as MANIFEST_NAME
 from forensics.runlog.manifest import (
     end_session,
@@ -211,6 +211,7 @@ def _complete(
     """
     if not (folder / SUMS_NAME).exists() or not (folder / LEDGER_NAME).exists():
         return None
+    check_nothing_beside(folder)
     manifest = _earlier_manifest(folder, base)
     if manifest is None or manifest.get("status") != "complete":
         return None

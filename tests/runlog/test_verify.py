@@ -226,9 +226,17 @@ def test_a_journal_beside_a_sealed_ledger_is_not_taken_in(run: Path, kind: str) 
     forge(run)
     (run / "ledger.sqlite-wal").rename(run / f"ledger.sqlite-{kind}")
     config_hash = json.loads((run / "run.json").read_bytes())["config_hash"]
-    with pytest.raises(RunLogError, match=f"ledger.sqlite-{kind} was put there after"):
+    with pytest.raises(RunLogError, match=f"ledger.sqlite-{kind} lies beside"):
         Ledger(run, config_hash)
     assert (run / "ledger.sqlite").read_bytes() == kept
+
+
+def test_a_journal_is_reported_though_the_sums_list_it(run: Path) -> None:
+    forge(run)
+    (run / "ledger.sqlite-shm").unlink()
+    seal_again(run, "ledger.sqlite-wal")
+    (found,) = problems(run)
+    assert "ledger.sqlite-wal: is a journal" in found
 
 
 def test_segments_of_footage_that_no_table_names_are_no_silent_loss(run: Path) -> None:

@@ -134,6 +134,16 @@ def test_a_sealed_record_is_not_touched_when_nothing_is_left_to_scan(
     assert not problems(tmp_path / "run")
 
 
+def test_a_journal_that_came_after_the_seal_is_no_complete_run(clips: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    quick(clips, run)
+    (run / "ledger.sqlite-wal").write_bytes(b"an edit")
+    with pytest.raises(RunLogError, match="lies beside a ledger that was sealed"):
+        quick(clips, run)
+    (run / "ledger.sqlite-wal").unlink()
+    assert quick(clips, run).nothing_to_do
+
+
 def test_every_session_of_a_run_is_on_record(clips: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     quick(clips, run, progress=Interrupting("file", 1), argv=["one"])
