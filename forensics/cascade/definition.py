@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -119,17 +120,20 @@ class CascadeDefinition:
         return tuple(dict.fromkeys((*self.classifier.targets, *self.detector.candidates)))
 
 
-def load_cascade(name_or_folder: str) -> CascadeDefinition:
-    """Load a bundled cascade by name, or any by its folder. Raises CascadeError."""
+def load_cascade(name_or_folder: str | Path) -> CascadeDefinition:
+    """Load a bundled cascade by name, or any by its folder. Raises CascadeError.
+
+    A bundled name means the bundled cascade, whatever folder of that name lies in the working
+    directory; a `Path` is always a folder.
+    """
     folder = Path(name_or_folder)
-    if not folder.is_dir():
+    if name_or_folder in bundled_cascades():
         folder = ZOO / name_or_folder
-        if name_or_folder not in bundled_cascades():
-            known = ", ".join(bundled_cascades()) or "none"
-            raise CascadeError(
-                f"no cascade {name_or_folder!r}: give a folder with a {FILE_NAME}, or one of the "
-                f"bundled: {known}"
-            )
+    elif not folder.is_dir():
+        raise CascadeError(
+            f"no cascade {str(name_or_folder)!r}: give a folder with a {FILE_NAME}, with a / in "
+            f"it (./FOLDER), or one of the bundled: {_bundled()}"
+        )
     path = folder / FILE_NAME
     try:
         raw = path.read_bytes()
@@ -141,9 +145,36 @@ def load_cascade(name_or_folder: str) -> CascadeDefinition:
     return _Table(table, path.name, folder).cascade(hashlib.sha256(raw).hexdigest())
 
 
+def check_given(name_or_folder: str) -> None:
+    """Raise CascadeError on a folder that reads like a name: it might be taken for a bundled one.
+
+    A later version may bring a cascade of that name, which the same command would then run.
+    """
+    bare = os.sep not in name_or_folder and name_or_folder not in {os.curdir, os.pardir}
+    if bare and name_or_folder not in bundled_cascades() and Path(name_or_folder).is_dir():
+        raise CascadeError(
+            f"{name_or_folder!r} is no bundled cascade ({_bundled()}) but a folder: write "
+            f"./{name_or_folder}"
+        )
+
+
+def _bundled() -> str:
+    return ", ".join(bundled_cascades()) or "none"
+
+
 def bundled_cascades() -> tuple[str, ...]:
     """Names of the cascades that come with the package."""
     return tuple(sorted(p.parent.name for p in ZOO.glob(f"*/{FILE_NAME}")))
+
+
+def bundled_models() -> dict[str, Path]:
+    """SHA-256 -> path of every model file that comes with the package."""
+    found: dict[str, Path] = {}
+    for name in bundled_cascades():
+        cascade = load_cascade(name)
+        for stage in (cascade.detector, cascade.classifier):
+            found |= {} if stage is None else {m.sha256: m.path for m in stage.files.values()}
+    return found
 
 
 class _Table:

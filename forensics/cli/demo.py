@@ -15,7 +15,7 @@ from forensics.cli.scan import print_summary, run_scan
 from forensics.errors import EXIT_INTERRUPTED, FootageError
 from forensics.evaluation import evaluate
 from forensics.evaluation.text import render
-from forensics.footage.find import find_inputs
+from forensics.footage.find import common_base, find_inputs
 from forensics.report.page import read_truth, write_report
 from forensics.runlog.reader import open_run
 from forensics.scan.settings import default_settings
@@ -42,7 +42,8 @@ def demo_command(folder: Path, sample: Path, backend: str) -> None:
         raise FootageError(f"no sample in {sample}: it comes with the source; give --sample")
     settings = default_settings(backend=backend)
     inputs = find_inputs([sample], recursive=False)
-    result = run_scan(inputs, sample, folder, settings, overwrite=False, argv=sys.argv[1:])
+    base = common_base([sample])  # whole: the run must verify in any folder
+    result = run_scan(inputs, base, folder, settings, overwrite=False, argv=sys.argv[1:])
     print_summary(result)
     if result.interrupted:
         exit_with(EXIT_INTERRUPTED)
@@ -55,4 +56,4 @@ def demo_command(folder: Path, sample: Path, backend: str) -> None:
     console = stdout()
     console.print("The handguns in this sample are planted: the table shows how the tool works,")
     console.print("not how the networks do on real guns.")
-    console.print(f"\nreport: {target}", markup=False)
+    console.print(f"\nreport: {target}")

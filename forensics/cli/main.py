@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
-import os
 import platform
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
 import forensics
 from forensics.cli.groups import LazyGroup
+from forensics.cli.streams import open_closed_streams, to_nowhere
 from forensics.errors import EXIT_BUG, EXIT_INTERRUPTED, ForensicsError
 
 # name -> module:attribute; loaded only when asked for, so that --help does not load a network.
@@ -57,6 +60,7 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name may hold bytes of no encoding
             stream.reconfigure(errors="backslashreplace")
@@ -69,16 +73,17 @@ def run(argv: list[str]) -> int:
         result = cli.main(args=argv, prog_name="forensics", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except ForensicsError as error:
-        click.echo(f"error: {error}", err=True)
+        _complain(f"error: {error}")
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        with _shown_or_not():
+            error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+        _complain("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `| head` is no failure
+        to_nowhere(sys.stdout)  # `| head` is no failure
         return 0
     except Exception as error:
         return _report_bug(error, argv)
@@ -91,8 +96,36 @@ def _report_bug(error: Exception, argv: list[str]) -> int:
         log.write(f"forensics {forensics.__version__}, Python {platform.python_version()}, ")
         log.write(f"{platform.platform()}\n{argv!r}\n")
         log.writelines(traceback.format_exception(error))
-    click.echo(f"error: a bug in forensics ({error!r}); the traceback is in {log.name}", err=True)
+    _complain(f"error: a bug in forensics ({error!r}); the traceback is in {log.name}")
     return EXIT_BUG
+
+
+def _complain(text: str) -> None:
+    with _shown_or_not():
+        click.echo(text, err=True)
+
+
+@contextmanager
+def _shown_or_not() -> Iterator[None]:
+    """The exit code says it too, should nobody read standard error."""
+    try:
+        yield
+    except OSError:
+        to_nowhere(sys.stderr)
+
+
+class GivenPath(click.Path):
+    """A path that was given. An empty text is none, though pathlib takes it for this folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        if value == "":
+            self.fail("the path is empty; write . for the current folder", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def exit_with(code: int) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from forensics.backends import BUILDING
+from forensics.cli.streams import SteadyStream
 
 LOG_EVERY_S = 10.0
 
@@ -28,16 +29,28 @@ LOG_EVERY_S = 10.0
 PLAIN_WIDTH = 160  # where no terminal says how wide it is
 
 
-def stdout() -> Console:
-    """For results; wide enough for tables where output goes to a file or a pipe."""
-    console = Console(highlight=False, soft_wrap=True)
+def _console(stream: TextIO | None, failures: tuple[type[Exception], ...]) -> Console:
+    """Text is shown as it is: file names may look like markup or like the code of an emoji."""
+    # While a bar is shown, rich puts a stand-in in the stream's place.
+    file: Any = SteadyStream(getattr(stream, "rich_proxied_file", stream), failures)
+    return Console(file=file, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+def stdout(*, beside: bool = False) -> Console:
+    """For results; wide enough for tables where output goes to a file or a pipe.
+
+    A reader that has gone, as in `| head`, is no failure. `beside`: nor is any other, because
+    the results are elsewhere.
+    """
+    console = _console(sys.stdout, (OSError, ValueError) if beside else (BrokenPipeError,))
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     return console
 
 
 def stderr() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    """For progress; never a reason to end."""
+    return _console(sys.stderr, (OSError, ValueError))
 
 
 @contextmanager
@@ -64,7 +77,7 @@ def show_building() -> Iterator[None]:
         tenth = int(10 * done)
         if tenth > said.get(name, -1):
             said[name] = tenth
-            console.print(f"building an engine of {name}: {10 * tenth} %", markup=False)
+            console.print(f"building an engine of {name}: {10 * tenth} %")
 
     token = BUILDING.set(show)
     try:
@@ -123,8 +136,8 @@ class ScanProgress(WithBar):
         self._files += 1
         self._bar.advance(self._task, size_bytes)
         if row.get("status") not in {None, "ok"}:
-            text = escape(f"{row['path']}: {row['status']}: {row['reason']}")
-            self._bar.console.print(f"[yellow]{text}[/yellow]")
+            text = f"{row['path']}: {row['status']}: {row['reason']}"
+            self._bar.console.print(text, style="yellow")
         self._show()
 
     def _show(self) -> None:

@@ -15,7 +15,8 @@ import click
 
 from forensics.backends import BACKENDS
 from forensics.boxes import STRIDE
-from forensics.cli.main import exit_with
+from forensics.cascade.definition import FILE_NAME, ZOO
+from forensics.cli.main import GivenPath, exit_with
 from forensics.cli.output import ScanProgress, show_building, stdout
 from forensics.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from forensics.footage.find import common_base, display_name, find_inputs, passed_over
@@ -42,9 +43,14 @@ Examples:
 Running the same command again goes on where an interrupted scan stopped.
 Exit code 3: finished, but some footage was not scanned (listed at the end).""",
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="Run folder.")
-@click.option("--cascade", default="handgun", show_default=True, help="Bundled name or a folder.")
+@click.argument("paths", nargs=-1, required=True, type=GivenPath())
+@click.option("--out", "folder", required=True, type=GivenPath(), help="Run folder.")
+@click.option(
+    "--cascade",
+    default="handgun",
+    show_default=True,
+    help="Bundled name, or a folder, written with a /: ./FOLDER.",
+)
 @click.option("--recursive", is_flag=True, help="Look into sub-folders.")
 @click.option(
     "--camera",
@@ -198,10 +204,12 @@ def run_scan(
     """Scan with a progress display; a polite kill is treated as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     n_cameras = len({file.camera_id for file in inputs})
-    stdout().print(f"{len(inputs)} files of {n_cameras} cameras; backend: {settings.backend_why}")
+    console = stdout(beside=True)
+    console.print(f"{len(inputs)} files of {n_cameras} cameras; backend: {settings.backend_why}")
+    console.print(_cascade_line(settings))
     if left_out:
         listed = ", ".join(f"{ending} {n}" for ending, n in left_out.items())
-        stdout().print(f"passed over, by their endings: {listed}", markup=False)
+        console.print(f"passed over, by their endings: {listed}")
     with (
         show_building(),
         ScanProgress(sum(file.size_bytes for file in inputs), len(inputs)) as progress,
@@ -218,26 +226,40 @@ def run_scan(
         )
 
 
+def _cascade_line(settings: ScanSettings) -> str:
+    """Which cascade it is, so that another one of the same name does not pass for it."""
+    cascade = settings.cascade
+    where = "bundled" if cascade.folder.parent == ZOO else display_name(cascade.folder.resolve())
+    said = f"cascade: {cascade.name} {cascade.version} ({where})"
+    return f"{said}, SHA-256 of {FILE_NAME}: {cascade.sha256[:16]}..."
+
+
 def print_summary(result: ScanResult) -> None:
     """Totals; then, last, what was not scanned."""
-    console = stdout()
-    frames_per_s = result.frames / max(1e-9, result.elapsed_s)
-    console.print(
-        f"{result.frames} frames in {result.elapsed_s:.1f} s ({frames_per_s:.1f} frames/s), "
-        f"run folder {display_name(result.folder)}",
-        markup=False,
-    )
+    console = stdout(beside=True)
+    console.print(_totals(result))
     if result.static:
         console.print(f"{result.static} frames passed over as static; they are in the log")
     problems = result.not_scanned
     for row in problems[:SHOWN_PROBLEMS]:
-        console.print(f"  {row['path']}: {row['status']}: {row['reason']}", markup=False)
+        console.print(f"  {row['path']}: {row['status']}: {row['reason']}")
     if len(problems) > SHOWN_PROBLEMS:
         console.print(f"  and {len(problems) - SHOWN_PROBLEMS} more: see media.parquet")
     if result.interrupted:
         console.print("interrupted; run the same command again to go on")
     elif problems:
         console.print(f"{len(problems)} of {len(result.media)} files were not scanned completely")
+
+
+def _totals(result: ScanResult) -> str:
+    folder = display_name(result.folder)
+    if result.nothing_to_do:
+        return f"run folder {folder} is complete already: nothing is left to scan, nothing written"
+    frames_per_s = result.frames / max(1e-9, result.elapsed_s)
+    return (
+        f"{result.frames} frames in {result.elapsed_s:.1f} s ({frames_per_s:.1f} frames/s), "
+        f"run folder {folder}"
+    )
 
 
 def _grid(given: str | None) -> tuple[int, int] | None:

@@ -4,9 +4,10 @@ a part file that it does not name does not exist."""
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from forensics.errors import RunLogError
 
 FILE_NAME = "ledger.sqlite"
+SUMS_NAME = "SHA256SUMS"  # where it is, the run is sealed: it covers the ledger's one file
+WAL_NAME = f"{FILE_NAME}-wal"
+SIDE_FILES = (WAL_NAME, f"{FILE_NAME}-shm", f"{FILE_NAME}-journal")
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -28,6 +32,7 @@ CREATE TABLE IF NOT EXISTS segments (
     PRIMARY KEY (source_id, segment, config_hash));
 CREATE TABLE IF NOT EXISTS media (path TEXT PRIMARY KEY, done INTEGER NOT NULL, row TEXT NOT NULL);
 """
+LEAST_FREE_BYTES = 1 << 16  # what SQLite needs to open a ledger for writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +70,35 @@ class Ledger:
     def __init__(self, folder: Path, config_hash: str | None = None) -> None:
         """Open the ledger; with `config_hash`, for writing, and only if it is the run's own."""
         self._path = folder / FILE_NAME
-        writable = config_hash is not None
+        writable = self._writable = config_hash is not None
+        if writable:
+            check_nothing_beside(folder)
         if not writable and not self._path.is_file():
             raise RunLogError(f"{folder} is not a run folder: it has no {FILE_NAME}")
         try:
             self._db = _connect(self._path, writable=writable)
+        except sqlite3.DatabaseError as error:
+            raise self._unusable(error) from error
+        try:
             if writable:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
                 self._db.executescript(TABLES)
             self.config_hash = self._config(config_hash)
         except (sqlite3.DatabaseError, ValueError) as error:
-            raise RunLogError(f"{self._path} is damaged or locked: {error}") from error
+            self.close()
+            raise self._unusable(error) from error
+        except RunLogError:
+            self.close()  # or its journal stays beside a ledger that is not ours
+            raise
+
+    def _unusable(self, error: Exception) -> RunLogError:
+        if self._writable and _is_full(error, self._path.parent):
+            return RunLogError(
+                f"cannot write {self._path}: the disk is full; free some space, then run the same "
+                "command again: what is committed is kept"
+            )
+        return RunLogError(f"{self._path} is damaged or locked: {error}")
 
     def _config(self, wanted: str | None) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE key = 'config_hash'").fetchone()
@@ -105,7 +129,7 @@ class Ledger:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError, RecursionError) as error:
             raise RunLogError(f"{self._path} is damaged: {error}") from error
 
     def hashes(self) -> dict[str, FileHash]:
@@ -164,7 +188,45 @@ class Ledger:
             return {path: (bool(done), json.loads(row)) for path, done, row in found}
 
     def close(self) -> None:
+        """Close; after writing, all that is committed is in the one file, if nobody reads it."""
+        if self._writable:
+            with suppress(sqlite3.DatabaseError):  # what is committed is in the -wal file, then
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
+        if self._writable and not _has_content(self._path.with_name(WAL_NAME)):
+            for name in SIDE_FILES[:2]:  # a reader that is still there would leave them behind
+                self._path.with_name(name).unlink(missing_ok=True)
+
+
+def check_whole(folder: Path) -> None:
+    """Raise RunLogError while some of what a closed ledger holds is not in its one file yet."""
+    if _has_content(folder / WAL_NAME):
+        raise RunLogError(
+            f"another program is reading {folder / FILE_NAME}; end it, then run the same command "
+            "again: what is committed is kept"
+        )
+
+
+def check_nothing_beside(folder: Path) -> None:
+    """Raise RunLogError where a sealed ledger has a journal: it would be taken in unseen."""
+    for name in (WAL_NAME, SIDE_FILES[2]):
+        if (folder / SUMS_NAME).exists() and _has_content(folder / name):
+            raise RunLogError(
+                f"{folder / name} lies beside a ledger that was sealed, and would change it; "
+                "run `verify`, and move that file away"
+            )
+
+
+def _is_full(error: Exception, folder: Path) -> bool:
+    """SQLite calls a full disk by its name when it writes, and an I/O error elsewhere."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_IOERR"):
+        return shutil.disk_usage(folder).free < LEAST_FREE_BYTES
+    return bool(name == "SQLITE_FULL")
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def _segment_row(values: tuple[Any, ...]) -> SegmentRow:
@@ -180,13 +242,10 @@ def _media_values(row: dict[str, Any], *, done: bool) -> tuple[str, int, str]:
 
 def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     if not writable:
-        # Reading must work on write-protected evidence too, where WAL cannot make its files.
+        # Reading must work on write-protected evidence too, where WAL cannot make its files; and
+        # of a sealed run it must see what the check sums cover, not a journal laid beside it.
         address = f"{path.resolve().as_uri()}?mode=ro"
-        wal = path.with_name(path.name + "-wal")
-        if not wal.exists() or wal.stat().st_size == 0:
+        if path.with_name(SUMS_NAME).exists() or not _has_content(path.with_name(WAL_NAME)):
             address += "&immutable=1"
         return sqlite3.connect(address, uri=True)
-    db = sqlite3.connect(path, timeout=5)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    return db
+    return sqlite3.connect(path, timeout=5)

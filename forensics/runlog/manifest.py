@@ -36,8 +36,43 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         version = manifest["schema"]
     except FileNotFoundError as error:
         raise RunLogError(f"{folder} is not a run folder: it has no {FILE_NAME}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunLogError(f"{path} is damaged: {error}") from error
     if version != SCHEMA_VERSION:
         raise RunLogError(f"{folder} has schema {version}; this version reads {SCHEMA_VERSION}")
     return manifest
+
+
+def with_session(
+    manifest: dict[str, Any], earlier: dict[str, Any] | None, *, started_utc: str
+) -> dict[str, Any]:
+    """Add to a manifest the session that begins now, after those of the `earlier` manifest.
+
+    `argv` and `started_utc` of the manifest stay those of the first session; each session has its
+    own `argv`, `started_utc` and `ended_utc`, which is null where it was cut off.
+    """
+    session = {"argv": manifest["argv"], "started_utc": started_utc, "ended_utc": None}
+    sessions = [] if earlier is None else _sessions(earlier)
+    first = (sessions or [session])[0]
+    return manifest | {
+        "argv": first.get("argv"),
+        "started_utc": first.get("started_utc"),
+        "ended_utc": None,
+        "status": "partial",
+        "sessions": [*sessions, session],
+    }
+
+
+def end_session(manifest: dict[str, Any], status: str) -> dict[str, Any]:
+    """The manifest when the session that `with_session` added ends now."""
+    ended = utc_now()
+    *before, last = manifest["sessions"]
+    sessions = [*before, last | {"ended_utc": ended, "status": status}]
+    return manifest | {"ended_utc": ended, "status": status, "sessions": sessions}
+
+
+def _sessions(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    known = manifest.get("sessions")
+    if isinstance(known, list) and known and all(isinstance(one, dict) for one in known):
+        return known
+    return [{key: manifest.get(key) for key in ("argv", "started_utc", "ended_utc", "status")}]

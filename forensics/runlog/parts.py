@@ -31,7 +31,13 @@ def read_table(path: Path, **options: Any) -> pa.Table:
     """
     coded = options.pop("read_dictionary", None)
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=coded) as file:
+        # pyarrow takes no path that is not UTF-8; a run folder may have any name.
+        with (
+            open(path, "rb") as stream,
+            pq.ParquetFile(
+                stream, page_checksum_verification=True, read_dictionary=coded
+            ) as file,
+        ):
             return file.read(**options)
     except (OSError, pa.ArrowException) as error:
         text = str(error).splitlines()[0]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from forensics.hashes import sha256_of
 from forensics.runlog.reader import RunTables
 
 
@@ -24,8 +24,7 @@ class Places:
         changed = False
         for path in self._places[media_id]:
             try:
-                with open(path, "rb") as stream:
-                    sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+                sha256 = sha256_of(path)
             except (OSError, ValueError):
                 continue
             if sha256 == media_id:

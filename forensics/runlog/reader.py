@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from forensics.errors import RunLogError
 from forensics.runlog import schemas
-from forensics.runlog.ledger import Ledger, SegmentRow
+from forensics.runlog.ledger import SUMS_NAME, Ledger, SegmentRow
 from forensics.runlog.manifest import read_manifest
 from forensics.runlog.parts import PartTable, coded_schema, read_table
 from forensics.runlog.writer import DETECTIONS_FOLDER, FRAMES_FOLDER
@@ -59,7 +59,7 @@ def open_run(folder: Path | str) -> RunTables:
     finally:
         ledger.close()
     media = read_table(folder / "media.parquet")
-    rows = _in_media_order(rows, media)
+    rows = _in_media_order(folder, rows, media)
     detections = schemas.detections_schema(manifest["cascade"]["classifier_classes"])
     return RunTables(
         folder=folder,
@@ -80,12 +80,23 @@ def looked_at(frames: Any) -> Any:
     return frames.filter(pc.invert(static)) if pc.any(static).as_py() else frames
 
 
-def _in_media_order(rows: list[SegmentRow], media: pa.Table) -> list[SegmentRow]:
+def _in_media_order(folder: Path, rows: list[SegmentRow], media: pa.Table) -> list[SegmentRow]:
+    """Segments in the order of their media. Raises RunLogError where one is of no known medium."""
     order: dict[str | None, int] = {}
     for number, media_id in enumerate(media["media_id"].to_pylist()):
         order.setdefault(media_id, number)
-    known = [row for row in rows if row.first_media_id in order]
-    return sorted(known, key=lambda row: (order[row.first_media_id], row.segment))
+    if strangers := sum(row.first_media_id not in order for row in rows):
+        raise RunLogError(
+            f"{folder}: {strangers} committed segments are of footage that media.parquet does not "
+            f"name; {_why_unknown(folder)}"
+        )
+    return sorted(rows, key=lambda row: (order[row.first_media_id], row.segment))
+
+
+def _why_unknown(folder: Path) -> str:
+    if (folder / SUMS_NAME).exists():
+        return "the run was changed after the scan; run `verify`"
+    return "the scan was cut off before its end: run the same `scan` command again, which goes on"
 
 
 def _parts(folder: Path, rows: list[SegmentRow], count: str, schema: pa.Schema) -> PartTable:

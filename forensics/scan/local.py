@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import platform
 import shutil
 import time
@@ -15,23 +16,32 @@ from typing import Any, Protocol
 import forensics
 from forensics.errors import ForensicsError, RunLogError
 from forensics.runlog.ledger import FILE_NAME as LEDGER_NAME
-from forensics.runlog.ledger import Ledger
+from forensics.runlog.ledger import SIDE_FILES, SUMS_NAME, Ledger, check_nothing_beside, check_whole
 from forensics.runlog.manifest import FILE_NAME as MANIFEST_NAME
-from forensics.runlog.manifest import read_manifest, utc_now, write_manifest
+from forensics.runlog.manifest import (
+    end_session,
+    read_manifest,
+    utc_now,
+    with_session,
+    write_manifest,
+)
 from forensics.runlog.schemas import SCHEMA_VERSION
-from forensics.runlog.verify import SUMS_NAME
 from forensics.runlog.writer import write_json
 from forensics.scan.events import FileDone, FileHashed, Frames, SegmentDone, SegmentDropped
 from forensics.scan.feed import Feed
 from forensics.scan.finish import (
+    media_rows,
     planned_rows,
     remove_uncommitted,
     write_sums,
     write_tables,
 )
+from forensics.scan.plan import KnownFiles
 from forensics.scan.recorder import Recorder
 from forensics.scan.settings import OpenCascade, ScanSettings, library_versions, open_cascade
 from forensics.types import InputFile, Status
+
+TIMINGS_NAME = "timings.json"
 
 
 class Progress(Protocol):
@@ -46,7 +56,10 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class ScanResult:
-    """How a scan ended: media rows, one per input file; frames processed, and passed over."""
+    """How a scan ended: media rows, one per input file; frames processed, and passed over.
+
+    `nothing_to_do`: the run was complete before, and nothing was read or written.
+    """
 
     folder: Path
     media: list[dict[str, Any]]
@@ -54,6 +67,7 @@ class ScanResult:
     elapsed_s: float
     interrupted: bool
     static: int = 0
+    nothing_to_do: bool = False
 
     @property
     def not_scanned(self) -> list[dict[str, Any]]:
@@ -80,6 +94,8 @@ def scan(
     the result says `interrupted`. Raises ForensicsError when nothing more can be done.
     """
     with _locked(folder):
+        if not overwrite and (media := _complete(folder, inputs, base, settings)) is not None:
+            return ScanResult(folder, media, 0, 0.0, interrupted=False, nothing_to_do=True)
         opened = open_cascade(settings)
         if overwrite:  # not before all else is known to be in order
             _clear(folder)
@@ -108,37 +124,28 @@ class _Scan:
 
     def run(self, opened: OpenCascade) -> ScanResult:
         started = time.monotonic()
+        earlier = _earlier_manifest(self._folder, self._base)
         ledger = Ledger(self._folder, self._settings.config_hash())
         try:
-            first = self._first_start()
             with closing(Feed(self._inputs, ledger, self._settings)) as feed:
                 # From here on the run is known to be ours to go on with.
-                self._begin(ledger, opened, first)
+                self._begin(ledger, opened, earlier)
                 interrupted = self._work_until_stopped(ledger, opened, feed, started)
             status = "partial" if interrupted else "complete"
             media = self._finish(ledger, status, started)
         finally:
             ledger.close()
+        check_whole(self._folder)
         write_sums(self._folder)
         elapsed_s = time.monotonic() - started
         return ScanResult(self._folder, media, self._frames, elapsed_s, interrupted, self._static)
 
-    def _first_start(self) -> str:
-        """When the run was begun. Raises RunLogError when it is about other footage."""
-        if not (self._folder / MANIFEST_NAME).exists():
-            return utc_now()
-        manifest = read_manifest(self._folder)
-        if manifest.get("base") != str(self._base):
-            raise RunLogError(
-                f"{self._folder} was made from {manifest.get('base')}, not from {self._base}; "
-                "choose another --out"
-            )
-        return str(manifest.get("started_utc"))
-
-    def _begin(self, ledger: Ledger, opened: OpenCascade, first: str) -> None:
+    def _begin(
+        self, ledger: Ledger, opened: OpenCascade, earlier: dict[str, Any] | None
+    ) -> None:
         (self._folder / SUMS_NAME).unlink(missing_ok=True)
-        self._manifest = _describe(self._settings, opened, self._base, self._facts)
-        self._manifest |= {"started_utc": first, "ended_utc": None, "status": "partial"}
+        described = _describe(self._settings, opened, self._base, self._facts)
+        self._manifest = with_session(described, earlier, started_utc=utc_now())
         write_manifest(self._folder, self._manifest)
         ledger.plan_media(planned_rows(self._inputs))
 
@@ -159,11 +166,11 @@ class _Scan:
     def _finish(self, ledger: Ledger, status: str, started: float) -> list[dict[str, Any]]:
         remove_uncommitted(self._folder, ledger)
         media = write_tables(self._folder, ledger, self._inputs)
-        self._manifest |= {"ended_utc": utc_now(), "status": status}
+        self._manifest = end_session(self._manifest, status)
         write_manifest(self._folder, self._manifest)
         elapsed_s = time.monotonic() - started
-        facts = {"elapsed_s": elapsed_s, "frames": self._frames, "batch": self._settings.batch}
-        write_json(facts, self._folder / "timings.json")
+        session = {"elapsed_s": elapsed_s, "frames": self._frames, "batch": self._settings.batch}
+        write_json(_timings(self._folder, session), self._folder / TIMINGS_NAME)
         return media
 
     def _work(self, ledger: Ledger, opened: OpenCascade, feed: Feed) -> None:
@@ -192,6 +199,64 @@ class _Scan:
             elif isinstance(token, FileDone):
                 ledger.put_media(token.row, done=token.final)
                 self._progress.file(token.row, token.size_bytes)
+
+
+def _complete(
+    folder: Path, inputs: Sequence[InputFile], base: Path, settings: ScanSettings
+) -> list[dict[str, Any]] | None:
+    """The media rows of a sealed run in which nothing of `inputs` waits; None: go on with it.
+
+    It is only read, so that a record that was whole stays what it was, to the bit. Raises
+    RunLogError when the footage has changed since, or the run is about other footage.
+    """
+    if not (folder / SUMS_NAME).exists() or not (folder / LEDGER_NAME).exists():
+        return None
+    check_nothing_beside(folder)
+    manifest = _earlier_manifest(folder, base)
+    if manifest is None or manifest.get("status") != "complete":
+        return None
+    with closing(Ledger(folder)) as ledger:
+        if ledger.config_hash != settings.config_hash():
+            return None
+        recorded = ledger.media()
+        if not all(_ended(file, recorded.get(file.relative)) for file in inputs):
+            return None
+        known = KnownFiles(ledger)
+        for file in inputs:
+            known.is_done(file)
+        return media_rows(ledger, inputs)[0]
+
+
+def _ended(file: InputFile, recorded: tuple[bool, dict[str, Any]] | None) -> bool:
+    """Whether another scan would record of a file what is recorded: it is done, or refused."""
+    done, row = recorded or (False, {})
+    again = (row.get("status"), row.get("reason")) == (Status.REFUSED, file.refused)
+    return done or bool(file.refused and again)
+
+
+def _earlier_manifest(folder: Path, base: Path) -> dict[str, Any] | None:
+    """What the run says of itself. Raises RunLogError when it is about other footage."""
+    if not (folder / MANIFEST_NAME).exists():
+        return None
+    manifest = read_manifest(folder)
+    if manifest.get("base") != str(base):
+        raise RunLogError(
+            f"{folder} was made from {manifest.get('base')}, not from {base}; choose another --out"
+        )
+    return manifest
+
+
+def _timings(folder: Path, session: dict[str, Any]) -> dict[str, Any]:
+    """Seconds and frames of all sessions that came to their end, and of each of them."""
+    try:
+        kept = json.loads((folder / TIMINGS_NAME).read_bytes())
+        before = kept.get("sessions", [kept])
+        sessions = [{key: one[key] for key in session} for one in [*before, session]]
+        elapsed_s = sum(float(one["elapsed_s"]) for one in sessions)
+        frames = sum(int(one["frames"]) for one in sessions)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return session | {"sessions": [session]}  # the first, or nothing that could be read
+    return {**session, "elapsed_s": elapsed_s, "frames": frames, "sessions": sessions}
 
 
 def _describe(
@@ -260,6 +325,6 @@ def _clear(folder: Path) -> None:
     """Remove a run's own files, and nothing else."""
     for name in ("frames", "detections", "evidence"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    tables = (MANIFEST_NAME, "media.parquet", "coverage.parquet", "timings.json", SUMS_NAME)
-    for name in (*tables, f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm", LEDGER_NAME):
+    tables = (MANIFEST_NAME, "media.parquet", "coverage.parquet", TIMINGS_NAME, SUMS_NAME)
+    for name in (*tables, *SIDE_FILES, LEDGER_NAME):
         (folder / name).unlink(missing_ok=True)

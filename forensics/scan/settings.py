@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from forensics.cascade.definition import (
     CascadeDefinition,
     ClassifierSpec,
     DetectorSpec,
+    check_given,
     load_cascade,
     model_file,
     summary_hash,
@@ -175,6 +177,7 @@ def default_settings(
     checked with; INT8 model files were checked in fp32 arithmetic only.
     Raises CascadeError or BackendError.
     """
+    check_given(cascade)
     definition = load_cascade(cascade)
     name, why = resolve_backend(backend)
     files = _precision(definition, name, arithmetic, precision)
@@ -260,5 +263,6 @@ def _nothing(imgsz: int) -> ImageArray:
     return np.zeros((0, imgsz, imgsz, 3), np.uint8)
 
 
-def _model(stage: str, path: Any, sha256: str) -> dict[str, Any]:
-    return {"stage": stage, "path": str(path), "sha256": sha256}
+def _model(stage: str, path: Path, sha256: str) -> dict[str, Any]:
+    """A model as run.json has it; `verify` may be run in another folder, so its path is whole."""
+    return {"stage": stage, "path": str(path.resolve()), "sha256": sha256}

@@ -47,6 +47,30 @@ def test_a_folder_anywhere_is_a_cascade(folder: Path) -> None:
     assert mine.target_classes == ("gun",)
 
 
+def test_a_bundled_name_is_never_a_folder_of_the_working_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundled = load_cascade("handgun")
+    edit(folder, "floor = 0.05", "floor = 0.04")
+    monkeypatch.chdir(folder.rename(folder.parent / "handgun").parent)
+    assert load_cascade("handgun") == bundled
+    assert default_settings("handgun").cascade == bundled
+    for given in ("./handgun", Path("handgun"), str(folder.parent / "handgun")):
+        assert load_cascade(given).detector.floor == 0.04
+    assert default_settings("./handgun").cascade.detector.floor == 0.04
+
+
+def test_a_folder_that_reads_like_a_name_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(CascadeError, match=r"a folder: write \./mine"):
+        default_settings("mine")
+    assert default_settings("./mine").cascade.name == "handgun"
+    monkeypatch.chdir(folder)
+    assert default_settings(".").cascade.name == "handgun"
+
+
 def test_a_temperature_is_optional_and_part_of_the_identity(folder: Path) -> None:
     plain = load_cascade(edit(folder, "temperature = 1.0\n", ""))
     assert plain.classifier is not None

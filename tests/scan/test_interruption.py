@@ -8,12 +8,13 @@ import random
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from forensics.errors import EXIT_EXPECTED, EXIT_INTERRUPTED
+from forensics.errors import EXIT_EXPECTED, EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from tests.support.scans import (
     COMMAND,
     ROOT,
@@ -79,7 +80,9 @@ def test_interrupted_scan_saves_its_state_and_goes_on(
     assert "run the same command again" in output
     assert json.loads((run / "run.json").read_bytes())["status"] == "partial"
     code, output, _ = run_command(["verify", str(run)])
-    assert code == 0, output
+    assert code == EXIT_INCOMPLETE, output
+    assert "every hash is as recorded" in output
+    assert "status of the scan: partial; of 10 files, " in output
     code, _, errors = run_command(scan_arguments(archive, run))
     assert code == 0, errors
     assert fingerprint(run) == fingerprint(reference_run)
@@ -170,3 +173,34 @@ def test_full_disk_is_one_clear_line_and_the_scan_goes_on(
         assert "space" in line or "full" in line
         assert "Traceback" not in text
     assert fingerprint(kept) == fingerprint(reference_run)
+
+
+OPEN_LEDGER = """
+import sys
+from pathlib import Path
+from forensics.errors import RunLogError
+from forensics.runlog.ledger import Ledger
+try:
+    Ledger(Path(sys.argv[1]), "0" * 64).close()
+except RunLogError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not can_mount(), reason="a full disk can only be made by root")
+@pytest.mark.parametrize("left", [0, 4096, 8192, 16384, 32768, 49152])
+def test_a_disk_that_is_full_when_the_ledger_is_made_is_called_full(
+    tmp_path: Path, left: int
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    place, code = shlex.quote(str(disk)), shlex.quote(OPEN_LEDGER)
+    steps = [
+        f"mount -t tmpfs -o size=256k tmpfs {place}",
+        f"head -c {256 * 1024 - left} /dev/zero >{place}/other",
+        f"{shlex.quote(sys.executable)} -c {code} {place}",
+    ]
+    command = ["unshare", "-m", "sh", "-c", " && ".join(steps)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert "the disk is full; free some space" in done.stdout
+    assert "damaged" not in done.stdout and "Traceback" not in done.stderr

@@ -17,7 +17,7 @@ from forensics.cascade.definition import ZOO, load_cascade
 from forensics.errors import CascadeError, ForensicsError, RunLogError
 from forensics.runlog.ledger import Ledger
 from forensics.runlog.reader import open_run
-from forensics.runlog.verify import verify_run
+from forensics.runlog.verify import extent_of, verify_run
 from forensics.scan import plan
 from forensics.scan.settings import library_versions
 from forensics.tiling import Tiling
@@ -106,6 +106,97 @@ def test_a_finished_run_is_not_scanned_again(archive: Path, tmp_path: Path) -> N
     assert result.frames == 0
     assert fingerprint(tmp_path / "run") == before
     assert not problems(tmp_path / "run")
+
+
+def everything(run: Path) -> dict[str, tuple[bytes, int]]:
+    files = (path for path in run.rglob("*") if path.is_file())
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def test_a_sealed_record_is_not_touched_when_nothing_is_left_to_scan(
+    clips: Path, tmp_path: Path
+) -> None:
+    """Also where a file is refused, or unreadable for good, or its time of change is another."""
+    (clips / "broken.mp4").write_text("nothing")
+    (clips / "link.mp4").symlink_to(clips / "a.mp4")
+    first = quick(clips, tmp_path / "run", argv=["first"])
+    before = everything(tmp_path / "run")
+    os.utime(clips / "a.mp4", (1, 1))
+    again = quick(clips, tmp_path / "run", argv=["second"])
+    assert everything(tmp_path / "run") == before
+    assert again.nothing_to_do and not first.nothing_to_do
+    assert again.media == first.media
+    assert len(again.not_scanned) == 2
+    (clips / "link.mp4").unlink()
+    shutil.copy(clips / "b.mp4", clips / "link.mp4")
+    assert not quick(clips, tmp_path / "run", argv=["third"]).nothing_to_do
+    assert everything(tmp_path / "run") != before
+    assert not problems(tmp_path / "run")
+
+
+def test_a_journal_that_came_after_the_seal_is_no_complete_run(clips: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    quick(clips, run)
+    (run / "ledger.sqlite-wal").write_bytes(b"an edit")
+    with pytest.raises(RunLogError, match="lies beside a ledger that was sealed"):
+        quick(clips, run)
+    (run / "ledger.sqlite-wal").unlink()
+    assert quick(clips, run).nothing_to_do
+
+
+def test_every_session_of_a_run_is_on_record(clips: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    quick(clips, run, progress=Interrupting("file", 1), argv=["one"])
+    first = json.loads((run / "run.json").read_bytes())
+    with pytest.raises(Gone):
+        quick(clips, run, progress=Killed("frames", 1), argv=["two"])
+    quick(clips, run, argv=["three"])
+    manifest = json.loads((run / "run.json").read_bytes())
+    assert [session["argv"] for session in manifest["sessions"]] == [["one"], ["two"], ["three"]]
+    assert manifest["sessions"][0] == first["sessions"][0]
+    assert [s["ended_utc"] is None for s in manifest["sessions"]] == [False, True, False]
+    assert [s.get("status") for s in manifest["sessions"]] == ["partial", None, "complete"]
+    assert (manifest["argv"], manifest["started_utc"]) == (["one"], first["started_utc"])
+    assert (manifest["status"], manifest["ended_utc"]) == (
+        "complete",
+        manifest["sessions"][2]["ended_utc"],
+    )
+    timings = json.loads((run / "timings.json").read_bytes())
+    assert timings["frames"] == sum(s["frames"] for s in timings["sessions"]) >= 55
+    assert len(timings["sessions"]) == 2
+    assert all(session["frames"] > 0 for session in timings["sessions"])
+
+
+def test_how_far_an_interrupted_run_has_come(clips: Path, tmp_path: Path) -> None:
+    """Also the file that was only begun with is hashed again: its hash is on record."""
+    run = tmp_path / "run"
+    write_clip(clips / "c.mp4", frames=10, first=90)
+    write_clip(clips / "d.mp4", frames=10, first=110)
+    quick(clips, run, progress=Interrupting("segment", 3))
+    extent = extent_of(run)
+    assert (extent.status, extent.files, extent.whole) == ("partial", 4, False)
+    assert (extent.not_hashed, extent.not_scanned) == (2, 3)
+    kept = (clips / "b.mp4").read_bytes()
+    (clips / "b.mp4").write_bytes(kept[:-1])
+    assert [p.partition(":")[0] for p in problems(run)] == ["b.mp4"]
+    (clips / "b.mp4").write_bytes(kept)
+    quick(clips, run)
+    assert extent_of(run).whole
+
+
+def test_a_run_of_an_earlier_version_keeps_its_session(clips: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    quick(clips, run, progress=Interrupting("file", 1), argv=["one"])
+    manifest = json.loads((run / "run.json").read_bytes())
+    del manifest["sessions"]
+    (run / "run.json").write_text(json.dumps(manifest))
+    (run / "timings.json").write_text('{"elapsed_s": 2.0, "frames": 30, "batch": 4}')
+    quick(clips, run, argv=["two"])
+    gone_on = json.loads((run / "run.json").read_bytes())
+    assert [session["argv"] for session in gone_on["sessions"]] == [["one"], ["two"]]
+    assert gone_on["sessions"][0]["ended_utc"] == manifest["ended_utc"]
+    timings = json.loads((run / "timings.json").read_bytes())
+    assert timings["frames"] == 30 + timings["sessions"][1]["frames"]
 
 
 def test_a_copy_among_stills_is_no_reason_to_forget_the_original(tmp_path: Path) -> None:
@@ -327,3 +418,29 @@ def test_the_plan_is_on_record_before_the_first_frame(clips: Path, tmp_path: Pat
     coverage = open_run(tmp_path / "run").coverage.to_pylist()
     assert [row["state"] for row in coverage] == ["not_reached"] * 2
     assert json.loads((tmp_path / "run" / "run.json").read_bytes())["status"] == "partial"
+
+
+class Gone(BaseException):
+    """The process is killed: nothing after it is done."""
+
+
+class Killed(Interrupting):
+    def _count(self, kind: str) -> None:
+        try:
+            super()._count(kind)
+        except KeyboardInterrupt:
+            raise Gone from None
+
+
+def test_a_run_that_was_killed_when_gone_on_with_says_so(clips: Path, tmp_path: Path) -> None:
+    """Its tables are those of the first session, and know nothing of what came after."""
+    run = tmp_path / "run"
+    quick(clips, run, progress=Interrupting("file", 1))
+    with pytest.raises(Gone):
+        quick(clips, run, progress=Killed("segment", 2))
+    with pytest.raises(RunLogError, match=r"cut off before its end: run the same `scan`"):
+        open_run(run)
+    assert any("scan has not come to its end" in problem for problem in problems(run))
+    quick(clips, run)
+    assert open_run(run).frames.num_rows == 55
+    assert not problems(run)

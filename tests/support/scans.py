@@ -64,6 +64,7 @@ def run_small_scan(
     *,
     overwrite: bool = False,
     progress: Silent | None = None,
+    argv: Sequence[str] = (),
     **changes: Any,
 ) -> ScanResult:
     """Scan in this process."""
@@ -75,6 +76,7 @@ def run_small_scan(
         out,
         small_settings(**changes),
         progress=progress or Silent(),
+        argv=argv,
         overwrite=overwrite,
     )
 
