@@ -60,7 +60,7 @@ def rewrite_cascade(
         raise CascadeError(f"cannot write {out}: {error.strerror}; choose another --out") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return load_cascade(str(out))
+    return load_cascade(out)
 
 
 def check_same_cascade(source: CascadeDefinition, manifest: Mapping[str, Any]) -> None:

@@ -18,9 +18,9 @@ Examples:
     --validation validation/ --truth validation/labels --name handgun --version 1.0.0 --out NEW
   forensics export --detector handgun --calibration clips/ --no-int8 \\
     --name mine --version 1.0 --out NEW
-  forensics scan /archive --recursive --cascade NEW --out RUN
+  forensics scan /archive --recursive --cascade ./NEW --out RUN
   forensics export --to tensorrt
-  forensics export --to tensorrt --cascade NEW --compute-capability 8.9 --out ENGINES
+  forensics export --to tensorrt --cascade ./NEW --compute-capability 8.9 --out ENGINES
 
 INT8 and FP16 files are set against FP32 on the validation footage. If more decisions flip, or
 more recall is lost, than allowed, the folder is left as OUT.rejected and the exit code is 1.
@@ -189,7 +189,8 @@ def _export(given: GivenTruth, out: Path, options: dict[str, Any]) -> None:
             f"{recall['level']} found, FP32 {recall['mean_found_reference']:.1f}, mean at "
             f"{recall['budgets'][0]} to {recall['budgets'][1]} false alarms"
         )
-    console.print(f"next: forensics scan FOOTAGE --cascade {out} --out RUN", markup=False)
+    folder = Path(out).resolve()
+    console.print(f"next: forensics scan FOOTAGE --cascade {folder} --out RUN", markup=False)
 
 
 def _say(text: str) -> None:

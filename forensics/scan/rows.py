@@ -6,9 +6,7 @@ import os
 from typing import Any
 
 from forensics.runlog import schemas
-from forensics.types import CoverageState, InputFile, Status, StreamInfo
-
-NEVER_OPENED = Status.UNREADABLE
+from forensics.types import CoverageState, InputFile, StreamInfo
 
 
 def media_row(file: InputFile, media_id: str | None, **facts: Any) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def write_cascade(folder: Path, text: CascadeText) -> CascadeDefinition:
         {name: getattr(text, name) for name in text.__slots__}
     )
     write_bytes(written.encode(), folder / FILE_NAME)
-    read = load_cascade(str(folder))
+    read = load_cascade(folder)
     same = (
         (read.name, read.version, read.licence) == (text.name, text.version, text.licence)
         and (read.detector, read.classifier) == (text.detector, text.classifier)

@@ -131,7 +131,7 @@ def export_cascade(
         if failed:
             _reject(folder, plan.out, failed[0])
         folder.replace(plan.out)
-    return load_cascade(str(plan.out)), tuple(parities)
+    return load_cascade(plan.out), tuple(parities)
 
 
 def _judge(
@@ -202,7 +202,7 @@ def _detector(
         wanted = tuple(name for name in names if name in spec.candidates) or names
         return graph, replace(spec, classes=names, candidates=wanted)
     if path.is_dir():
-        other = load_cascade(str(path)).detector
+        other = load_cascade(path).detector
         path, spec = other.files["fp32"].path, replace(other, imgsz=spec.imgsz)
     return onnx_files.read_graph(path), spec
 
@@ -214,7 +214,7 @@ def _crop_spec(plan: ExportPlan, base: CascadeDefinition) -> ClassifierSpec:
         return read_meta(plan.classifier).crop_spec()
     source = base
     if plan.classifier is not None and plan.classifier.is_dir():
-        source = load_cascade(str(plan.classifier))
+        source = load_cascade(plan.classifier)
     if source.classifier is None:
         raise TrainingError(
             f"{source.name} has no classifier, so nothing says how to cut crops; give a --base "
@@ -228,7 +228,7 @@ def _classifier(plan: ExportPlan, base: CascadeDefinition, crops: ImageArray) ->
     if path is not None and (path / "classifier.json").is_file():
         return onnx_files.classifier_from_fit(path, crops[:CHECKED_PICTURES])[0]
     if path is None or path.is_dir():
-        spec = (base if path is None else load_cascade(str(path))).classifier
+        spec = (base if path is None else load_cascade(path)).classifier
         if spec is None:
             raise CascadeError(f"{path or base.name} has no classifier; give another")
         path = spec.files["fp32"].path
