@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from forensics.types import CoverageState, InputFile, Status
 PART_NAME = re.compile(r"[0-9a-f]{32}-[0-9]{6}\.parquet")
 UNFINISHED = "the scan has not come to its end; run the same command again to go on"
 GONE = "no longer among the files offered when the scan went on; it had not come to its end"
+OF_THE_NAME = ("media_id", "path", "path_bytes", "camera_id")  # what copies do not share
 
 
 def planned_rows(inputs: Sequence[InputFile]) -> list[dict[str, Any]]:
@@ -42,26 +43,73 @@ def write_tables(
 def media_rows(
     ledger: Ledger, inputs: Sequence[InputFile]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Media rows and coverage rows: inputs in order, then files that are gone since."""
-    known, hashes = ledger.media(), ledger.hashes()
-    by_source: dict[str, list[dict[str, Any]]] = {}
-    for segment in ledger.segments():
-        for row in segment.coverage:
-            by_source.setdefault(row["media_id"], []).append(row)
+    """Media rows and coverage rows: inputs in order, then files that are gone since.
+
+    The coverage of a content is given once, under the path of its first row; later rows of the
+    same content are marked as copies. So a file that was renamed between two runs counts once.
+    """
+    known, covered = _known_rows(ledger), _covered(ledger)
     offered = [file.relative for file in inputs]
     gone = sorted(set(known) - set(offered))
+    facts = _facts_by_content(known, [*offered, *gone])
+    first: dict[str, str] = {}
     rows, coverage = [], []
     for path in [*offered, *gone]:
-        row = _resolved(known[path][1], known)
+        row, media_id = known[path], known[path]["media_id"]
+        if media_id is not None:
+            row = facts[media_id] | {name: row[name] for name in OF_THE_NAME}
+        rest = row.pop("_coverage", [])
+        if media_id is not None and first.setdefault(media_id, path) != path:
+            row["reason"] = _as_copy(row["reason"], first[media_id], path in gone)
+        else:
+            if row["reason"] == UNFINISHED and path in gone:
+                row["reason"] = GONE
+            found = covered.get(media_id, [])
+            found = [*found, *(rest or _not_reached(row, found))]
+            coverage += [c | {"path": path} for c in found]
+        rows.append({name: row[name] for name in schemas.MEDIA.names})
+    return rows, coverage
+
+
+def _known_rows(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """Path -> the ledger's row, with `done`, and with the content's hash where it is known."""
+    hashes, known = ledger.hashes(), {}
+    for path, (done, row) in ledger.media().items():
         if row["media_id"] is None and path in hashes:
             row["media_id"] = hashes[path].sha256
-        if row["reason"] == UNFINISHED and path in gone:
-            row["reason"] = GONE
-        covered = [] if row.pop("duplicate_of", None) else by_source.get(row["media_id"], [])
-        coverage += covered
-        coverage += row.pop("_coverage", []) or _not_reached(row, covered)
-        rows.append(row)
-    return rows, coverage
+        known[path] = row | {"done": done}
+    return known
+
+
+def _covered(ledger: Ledger) -> dict[str | None, list[dict[str, Any]]]:
+    """Content -> coverage rows of its committed segments."""
+    found: dict[str | None, list[dict[str, Any]]] = {}
+    for segment in ledger.segments():
+        for row in segment.coverage:
+            found.setdefault(row["media_id"], []).append(row)
+    return found
+
+
+def _facts_by_content(
+    known: Mapping[str, dict[str, Any]], order: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Content -> what is known of it: the row of the file that was scanned, whatever its name."""
+    facts: dict[str, dict[str, Any]] = {}
+    for path in order:
+        row = known[path]
+        best = facts.setdefault(row["media_id"], row)
+        if _rank(row) > _rank(best):
+            facts[row["media_id"]] = row
+    return facts
+
+
+def _rank(row: Mapping[str, Any]) -> tuple[bool, bool]:
+    return not row.get("duplicate_of"), bool(row["done"])
+
+
+def _as_copy(reason: str, original: str, gone: bool) -> str:
+    end = "; no longer among the files offered" if gone else ", which was scanned in its place"
+    return "; ".join(filter(None, (f"same content as {original}{end}", reason)))
 
 
 def _not_reached(row: dict[str, Any], covered: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -79,18 +127,6 @@ def _not_reached(row: dict[str, Any], covered: list[dict[str, Any]]) -> list[dic
             reason=row["reason"],
         )
     ]
-
-
-def _resolved(row: dict[str, Any], known: dict[str, tuple[bool, dict[str, Any]]]) -> dict[str, Any]:
-    """Give a duplicate the facts of the file that was scanned in its place."""
-    original = row.get("duplicate_of")
-    if not original or original not in known:
-        return dict(row)
-    kept = {k: row[k] for k in ("media_id", "path", "path_bytes", "camera_id", "duplicate_of")}
-    reason = f"same content as {original}, which was scanned in its place"
-    if said := known[original][1]["reason"]:
-        reason = f"{reason}; {said}"
-    return {**known[original][1], **kept, "_coverage": [], "reason": reason}
 
 
 def _arrow_row(row: dict[str, Any]) -> dict[str, Any]:
