@@ -50,6 +50,7 @@ def media_rows(
     """
     known, covered = _known_rows(ledger), _covered(ledger)
     offered = [file.relative for file in inputs]
+    cameras = {file.relative: file.camera_id for file in inputs}
     gone = sorted(set(known) - set(offered))
     facts = _facts_by_content(known, [*offered, *gone])
     first: dict[str, str] = {}
@@ -58,6 +59,7 @@ def media_rows(
         row, media_id = known[path], known[path]["media_id"]
         if media_id is not None:
             row = facts[media_id] | {name: row[name] for name in OF_THE_NAME}
+        row["camera_id"] = cameras.get(path, row["camera_id"])  # the rule of this run holds
         rest = row.pop("_coverage", [])
         if media_id is not None and first.setdefault(media_id, path) != path:
             row["reason"] = _as_copy(row["reason"], first[media_id], path in gone)

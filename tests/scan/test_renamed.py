@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from forensics.evaluation.evaluate import evaluate
+from forensics.footage.find import common_base, find_inputs
 from forensics.footage.protocol import Sampling
 from forensics.report.examined import examine
 from forensics.runlog.reader import open_run
 from forensics.runlog.verify import verify_run
+from forensics.scan.local import scan
 from forensics.truth.load import load_truth
 from tests.scan.test_resume import Interrupting
 from tests.support.clips import write_clip, write_still
-from tests.support.scans import Silent, fingerprint, run_small_scan
+from tests.support.scans import Silent, fingerprint, run_small_scan, small_settings
 
 SAMPLED = Sampling(frame_step=5)
 
@@ -93,3 +95,19 @@ def test_a_copy_whose_original_is_gone_before_its_turn_is_scanned(tmp_path: Path
     run = open_run(tmp_path / "run")
     assert run.frames.num_rows == 2
     assert sorted(c["path"] for c in run.coverage.to_pylist()) == ["2.png", "3.png"]
+
+
+def test_every_row_has_the_camera_of_the_rule_in_force(clips: Path, tmp_path: Path) -> None:
+    def cameras(rule: str) -> dict[str, str]:
+        inputs = find_inputs([clips], recursive=True, camera=rule)
+        settings = small_settings(detector_only=True)
+        base = common_base([clips])
+        scan(inputs, base, tmp_path / "run", settings, progress=Silent())
+        rows = open_run(tmp_path / "run").media.to_pylist()
+        return {row["path"]: row["camera_id"] for row in rows}
+
+    assert cameras("file") == {"m.mp4": "m.mp4", "z.mp4": "z.mp4"}
+    write_clip(clips / "y.mp4", frames=10, first=200)
+    (clips / "z.mp4").unlink()
+    found = cameras("([a-z])[.]mp4")
+    assert found == {"m.mp4": "m", "y.mp4": "y", "z.mp4": "z.mp4"}, "what is gone keeps its own"
