@@ -22,6 +22,7 @@ VIDEO_SUFFIXES = frozenset(
     | {".h265", ".265", ".hevc", ".mjpeg", ".mjpg", ".dav", ".dv", ".y4m", ".ivf", ".nut"}
 )
 CHUNK_BYTES = 1 << 20
+UNLISTED = "cannot be listed"
 
 
 def find_inputs(
@@ -31,17 +32,17 @@ def find_inputs(
 
     `camera` says what a camera is: "folder" (the sub-folder; files directly in a root are each
     their own), "file", or a regular expression whose first group is taken from the path.
-    Symbolic links and special files are listed as refused. Raises FootageError when a root is
-    missing or nothing is found.
+    Symbolic links, special files and folders that cannot be listed are listed as refused. Raises
+    FootageError when a root is missing or nothing is found.
     """
     name_camera = camera_namer(camera)
     base = common_base(roots)
     found: dict[Path, InputFile] = {}
     for root in roots:
         absolute = Path(os.path.abspath(root))
-        for path in _walk(absolute, recursive=recursive):
+        for path, refused in _walk(absolute, recursive=recursive):
             if path not in found:
-                found[path] = _describe(path, base, name_camera)
+                found[path] = _describe(path, base, name_camera, refused)
     if not found:
         where = ", ".join(display_name(root) for root in roots)
         hint = "" if recursive else "; add --recursive to look into sub-folders"
@@ -57,7 +58,7 @@ def passed_over(roots: Sequence[Path], *, recursive: bool) -> dict[str, int]:
     """
     found: Counter[str] = Counter()
     for root in {Path(os.path.abspath(root)) for root in roots if root.is_dir()}:
-        for _, folders, names in os.walk(root, onerror=_raise_unreadable):
+        for _, folders, names in os.walk(root):  # what cannot be listed is a refused input
             endings = [Path(name).suffix.lower() for name in names]
             known = VIDEO_SUFFIXES | STILL_SUFFIXES
             found.update(display_name(e) or "none" for e in endings if e not in known)
@@ -100,30 +101,40 @@ def hash_file(path: Path, stopped: Callable[[], bool] = lambda: False) -> str:
     return digest.hexdigest()
 
 
-def _walk(root: Path, *, recursive: bool) -> Iterator[Path]:
+def _walk(root: Path, *, recursive: bool) -> Iterator[tuple[Path, str]]:
+    """Paths below `root`; with a reason where it is a folder that cannot be listed."""
     try:
         mode = root.stat().st_mode
     except OSError as error:
         name = display_name(root)
         raise FootageError(f"cannot read {name}: {error.strerror}; check the path") from error
     if not stat.S_ISDIR(mode):
-        yield root
+        yield root, ""
         return
-    for folder, folders, names in os.walk(root, onerror=_raise_unreadable):
+    failed: list[OSError] = []
+    for folder, folders, names in os.walk(root, onerror=failed.append):
+        yield from _unlisted(failed)
         folders.sort(key=_natural_key)
         for name in sorted(names, key=_natural_key):
             if Path(name).suffix.lower() in VIDEO_SUFFIXES | STILL_SUFFIXES:
-                yield Path(folder, name)
+                yield Path(folder, name), ""
         if not recursive:
             return
         # Links to folders are not followed: they may lead out, or round in a circle. They are
         # listed, and refused like other links.
-        yield from (Path(folder, name) for name in folders if Path(folder, name).is_symlink())
+        paths = [os.path.join(folder, name) for name in folders]
+        yield from ((Path(path), "") for path in paths if os.path.islink(path))
+    if failed and Path(str(failed[0].filename)) == root:
+        name, why = display_name(root), failed[0].strerror
+        raise FootageError(f"cannot list {name}: {why}; nothing below it can be scanned")
+    yield from _unlisted(failed)
 
 
-def _raise_unreadable(error: OSError) -> None:
-    name = display_name(error.filename or "folder")
-    raise FootageError(f"cannot list {name}: {error.strerror}; nothing below it can be scanned")
+def _unlisted(failed: list[OSError]) -> Iterator[tuple[Path, str]]:
+    """The folders that could not be listed since last asked: one must not hide the others."""
+    for error in failed:
+        yield Path(str(error.filename)), f"{UNLISTED}: {error.strerror}"
+    failed.clear()
 
 
 def _natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
@@ -143,9 +154,11 @@ def common_base(roots: Sequence[Path]) -> Path:
     return Path(os.path.commonpath(folders))
 
 
-def _describe(path: Path, base: Path, camera: re.Pattern[str] | str) -> InputFile:
+def _describe(path: Path, base: Path, camera: re.Pattern[str] | str, refused: str) -> InputFile:
     relative = display_name(path.relative_to(base).as_posix())
-    refused, size_bytes, mtime_ns = "", 0, 0
+    size_bytes, mtime_ns = 0, 0
+    if refused:
+        return InputFile(path, relative, _camera_of(relative, camera), 0, 0, refused)
     try:
         facts = os.lstat(path)
         size_bytes, mtime_ns = facts.st_size, facts.st_mtime_ns

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from forensics.footage.find import UNLISTED
 from forensics.runlog import schemas
 from forensics.runlog.ledger import Ledger
 from forensics.runlog.verify import SUMS_NAME
@@ -28,9 +29,7 @@ def planned_rows(inputs: Sequence[InputFile]) -> list[dict[str, Any]]:
     return [media_row(f, None, status=str(Status.PARTIAL), reason=UNFINISHED) for f in inputs]
 
 
-def write_tables(
-    folder: Path, ledger: Ledger, inputs: Sequence[InputFile]
-) -> list[dict[str, Any]]:
+def write_tables(folder: Path, ledger: Ledger, inputs: Sequence[InputFile]) -> list[dict[str, Any]]:
     """Write media.parquet and coverage.parquet; return the media rows, one per file."""
     rows, coverage = media_rows(ledger, inputs)
     media = pa.Table.from_pylist([_arrow_row(row) for row in rows], schema=schemas.MEDIA)
@@ -51,7 +50,7 @@ def media_rows(
     known, covered = _known_rows(ledger), _covered(ledger)
     offered = [file.relative for file in inputs]
     cameras = {file.relative: file.camera_id for file in inputs}
-    gone = sorted(set(known) - set(offered))
+    gone = [path for path in sorted(set(known) - set(offered)) if not _listed(known[path], offered)]
     facts = _facts_by_content(known, [*offered, *gone])
     first: dict[str, str] = {}
     rows, coverage = [], []
@@ -81,6 +80,12 @@ def _known_rows(ledger: Ledger) -> dict[str, dict[str, Any]]:
             row["media_id"] = hashes[path].sha256
         known[path] = row | {"done": done}
     return known
+
+
+def _listed(row: Mapping[str, Any], offered: Sequence[str]) -> bool:
+    """True for a folder that could not be listed once, and now can: its files speak for it."""
+    below = f"{row['path']}/"
+    return row["reason"].startswith(UNLISTED) and any(path.startswith(below) for path in offered)
 
 
 def _covered(ledger: Ledger) -> dict[str | None, list[dict[str, Any]]]:

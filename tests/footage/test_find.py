@@ -85,14 +85,48 @@ def test_what_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
-def test_an_unlistable_folder_is_an_error(tmp_path: Path) -> None:
-    touch(tmp_path / "a.mp4", tmp_path / "closed" / "b.mp4")
+def test_a_closed_folder_does_not_hide_the_others(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp4", tmp_path / "closed" / "b.mp4", tmp_path / "open" / "c.mp4")
     (tmp_path / "closed").chmod(0)
     try:
+        found = {f.relative: f.refused for f in find_inputs([tmp_path], recursive=True)}
+        assert list(found) == ["a.mp4", "closed", "open/c.mp4"]
+        assert found["closed"] == "cannot be listed: Permission denied"
+        assert passed_over([tmp_path], recursive=True) == {}
         with pytest.raises(FootageError, match="cannot list"):
-            find_inputs([tmp_path], recursive=True)
+            find_inputs([tmp_path / "closed"], recursive=True)
     finally:
         (tmp_path / "closed").chmod(0o700)
+
+
+def bury(top: Path) -> str:
+    """Make folders below `top` until the path is too long to be named, with a clip in each; the
+    relative path of the first one that cannot be listed."""
+    before, name = os.getcwd(), "d" * 250
+    path = str(top)
+    os.chdir(top)
+    try:
+        while len(os.fsencode(path)) < os.pathconf("/", "PC_PATH_MAX"):
+            os.mkdir(name)
+            os.chdir(name)
+            path = f"{path}/{name}"
+            Path("b.mp4").write_bytes(b"x")
+        os.symlink(".", "round")
+    finally:
+        os.chdir(before)
+    return os.path.relpath(path, top)
+
+
+def test_a_folder_that_cannot_be_listed_does_not_hide_the_others(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp4", tmp_path / "z" / "c.mp4", tmp_path / "z" / "c.txt")
+    deep = bury(tmp_path)
+    found = {f.relative: f.refused for f in find_inputs([tmp_path], recursive=True)}
+    names = list(found)
+    assert (names[0], names[-2:]) == ("a.mp4", [deep, "z/c.mp4"])
+    assert found[deep] == "cannot be listed: File name too long"
+    assert [name for name, why in found.items() if why] == [deep]
+    assert len(names) == 3 + deep.count("/"), "a clip in each folder that can be listed"
+    assert passed_over([tmp_path], recursive=True) == {".txt": 1}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from forensics.evaluation.evaluate import evaluate
 from forensics.footage.find import common_base, find_inputs
 from forensics.footage.protocol import Sampling
 from forensics.report.examined import examine
+from forensics.runlog.ledger import Ledger
 from forensics.runlog.reader import open_run
 from forensics.runlog.verify import verify_run
+from forensics.scan.finish import media_rows, planned_rows
 from forensics.scan.local import scan
+from forensics.scan.rows import media_row
 from forensics.truth.load import load_truth
+from tests.footage.test_find import bury
 from tests.scan.test_resume import Interrupting
 from tests.support.clips import write_clip, write_still
 from tests.support.scans import Silent, fingerprint, run_small_scan, small_settings
@@ -111,3 +116,31 @@ def test_every_row_has_the_camera_of_the_rule_in_force(clips: Path, tmp_path: Pa
     (clips / "z.mp4").unlink()
     found = cameras("([a-z])[.]mp4")
     assert found == {"m.mp4": "m", "y.mp4": "y", "z.mp4": "z.mp4"}, "what is gone keeps its own"
+
+
+def test_a_folder_that_cannot_be_listed_is_an_input_that_was_not_scanned(
+    clips: Path, tmp_path: Path
+) -> None:
+    deep = bury(clips)
+    result = quick([clips], tmp_path / "run")
+    (row,) = [row for row in result.not_scanned if row["path"] == deep]
+    assert (row["status"], row["reason"]) == ("refused", "cannot be listed: File name too long")
+    coverage = [c for c in open_run(tmp_path / "run").coverage.to_pylist() if c["path"] == deep]
+    assert [(c["state"], c["n_frames"]) for c in coverage] == [("undecodable", None)]
+    scanned = [row["path"] for row in result.media if row["status"] == "ok"]
+    assert scanned == ["m.mp4", "z.mp4"], "the other files were scanned"
+
+
+def test_a_folder_that_can_be_listed_again_leaves_no_row(clips: Path, tmp_path: Path) -> None:
+    files = find_inputs([clips], recursive=True)
+    ledger = Ledger(tmp_path, "0" * 64)
+    for name in ("closed", "clos"):
+        folder = replace(files[0], relative=name, refused="cannot be listed: Permission denied")
+        ledger.put_media(
+            media_row(folder, None, status="refused", reason=folder.refused), done=False
+        )
+    opened = [replace(file, relative=f"closed/{file.relative}") for file in files]
+    ledger.plan_media(planned_rows(opened))
+    rows, _ = media_rows(ledger, opened)
+    ledger.close()
+    assert [row["path"] for row in rows] == ["closed/m.mp4", "closed/z.mp4", "clos"]
