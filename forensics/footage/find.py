@@ -9,6 +9,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from forensics.errors import FootageError
@@ -35,14 +36,15 @@ def find_inputs(
     Symbolic links, special files and folders that cannot be listed are listed as refused. Raises
     FootageError when a root is missing or nothing is found.
     """
-    name_camera = camera_namer(camera)
+    cameras = _Cameras(camera_namer(camera))
     base = common_base(roots)
     found: dict[Path, InputFile] = {}
     for root in roots:
         absolute = Path(os.path.abspath(root))
         for path, refused in _walk(absolute, recursive=recursive):
             if path not in found:
-                found[path] = _describe(path, base, name_camera, refused)
+                file = _describe(path, base, refused)
+                found[path] = replace(file, camera_id=cameras.name(file, absolute, base))
     if not found:
         where = ", ".join(display_name(root) for root in roots)
         hint = "" if recursive else "; add --recursive to look into sub-folders"
@@ -154,11 +156,12 @@ def common_base(roots: Sequence[Path]) -> Path:
     return Path(os.path.commonpath(folders))
 
 
-def _describe(path: Path, base: Path, camera: re.Pattern[str] | str, refused: str) -> InputFile:
+def _describe(path: Path, base: Path, refused: str) -> InputFile:
+    """The file, but for its camera."""
     relative = display_name(path.relative_to(base).as_posix())
     size_bytes, mtime_ns = 0, 0
     if refused:
-        return InputFile(path, relative, _camera_of(relative, camera), 0, 0, refused)
+        return InputFile(path, relative, "", 0, 0, refused)
     try:
         facts = os.lstat(path)
         size_bytes, mtime_ns = facts.st_size, facts.st_mtime_ns
@@ -168,14 +171,38 @@ def _describe(path: Path, base: Path, camera: re.Pattern[str] | str, refused: st
             refused = "not a regular file"
     except OSError as error:
         refused = f"cannot be read: {error.strerror}"
-    return InputFile(path, relative, _camera_of(relative, camera), size_bytes, mtime_ns, refused)
+    return InputFile(path, relative, "", size_bytes, mtime_ns, refused)
 
 
-def _camera_of(relative: str, camera: re.Pattern[str] | str) -> str:
-    if isinstance(camera, re.Pattern):
-        match = camera.search(relative)
-        if match is None or not match.group(1):
-            raise FootageError(f"--camera {camera.pattern!r} does not match {relative}")
-        return match.group(1)
-    folder = relative.rpartition("/")[0]
-    return folder if folder and camera == "folder" else relative
+class _Cameras:
+    """Names the camera of each file by a checked rule.
+
+    By the folder in which the file was looked for, so that naming one more folder changes no
+    camera. Where two such folders give the same name, the later one puts its own before it.
+    """
+
+    def __init__(self, rule: re.Pattern[str] | str) -> None:
+        self._rule = rule
+        self._root_of: dict[str, Path] = {}
+
+    def name(self, file: InputFile, root: Path, base: Path) -> str:
+        if isinstance(self._rule, re.Pattern):
+            match = self._rule.search(file.relative)
+            if match is None or not match.group(1):
+                raise FootageError(
+                    f"--camera {self._rule.pattern!r} does not match {file.relative}"
+                )
+            return match.group(1)
+        top = root.parent if file.path == root else root
+        local = display_name(file.path.relative_to(top).as_posix())
+        folder = local.rpartition("/")[0]
+        local = folder if folder and self._rule == "folder" else local
+        return self._free(local, root, top, base)
+
+    def _free(self, local: str, root: Path, top: Path, base: Path) -> str:
+        """`local`, unless another root has it already."""
+        prefix = display_name(top.relative_to(base).as_posix())
+        name = local
+        while self._root_of.setdefault(name, root) != root:
+            name = f"{prefix}/{name}"
+        return name

@@ -142,6 +142,27 @@ def test_what_a_camera_is(tmp_path: Path, rule: str, cameras: list[str]) -> None
     assert sorted(file.camera_id for file in files) == cameras
 
 
+@pytest.mark.parametrize("rule", ["folder", "file"])
+def test_naming_another_folder_changes_no_camera(tmp_path: Path, rule: str) -> None:
+    touch(*(tmp_path / "day1" / name for name in ("1.mp4", "2.mp4", "gate/3.mp4", "gate/4.mp4")))
+    touch(*(tmp_path / "day2" / name for name in ("2.mp4", "5.mp4", "gate/3.mp4", "yard/6.mp4")))
+
+    def cameras(*roots: Path) -> dict[str, str]:
+        files = find_inputs(roots, recursive=True, camera=rule)
+        return {file.path.relative_to(tmp_path).as_posix(): file.camera_id for file in files}
+
+    alone = cameras(tmp_path / "day1")
+    both = cameras(tmp_path / "day1", tmp_path / "day2")
+    assert alone.items() <= both.items()
+    assert alone["day1/1.mp4"] == "1.mp4"
+    gate = {"folder": "gate", "file": "gate/3.mp4"}[rule]
+    assert (both["day1/gate/3.mp4"], both["day2/gate/3.mp4"]) == (gate, f"day2/{gate}")
+    assert both["day2/2.mp4"] == "day2/2.mp4", "another camera than the 2.mp4 of day1"
+    assert len(set(both.values())) == {"folder": 7, "file": 8}[rule]
+    named = cameras(tmp_path / "day1" / "1.mp4", tmp_path / "day1" / "2.mp4", tmp_path / "day2")
+    assert (named["day1/1.mp4"], named["day1/2.mp4"]) == ("1.mp4", "2.mp4")
+
+
 def test_cameras_by_pattern(tmp_path: Path) -> None:
     touch(tmp_path / "cam07_1.mp4", tmp_path / "cam08_1.mp4", tmp_path / "cam07_2.mp4")
     files = find_inputs([tmp_path], recursive=True, camera="(cam[0-9]+)")
