@@ -209,7 +209,6 @@ class ClockFacts:
     """Facts about the frame times of a file."""
 
     def __init__(self) -> None:
-        self.first_pts: int | None = None
         self.last_pts: int | None = None
         self.rotation = 0
         self.sizes: list[tuple[int, int]] = []
@@ -222,9 +221,7 @@ class ClockFacts:
             self.sizes.append((picture.width, picture.height))
         if pts is None:
             return
-        if self.last_pts is None:
-            self.first_pts = pts
-        elif pts > self.last_pts:
+        if self.last_pts is not None and pts > self.last_pts:
             step = pts - self.last_pts
             self._shortest = min(self._shortest or step, step)
             self._longest = max(self._longest, step)
@@ -252,6 +249,8 @@ def _verdict(decoder: Decoder, clock: ClockFacts, refused: str) -> dict[str, Any
         faults.append("no frame could be decoded")
     if decoder.other_streams:
         faults.append(f"{decoder.other_streams} more video streams in it were not scanned")
+    for where in decoder.late_streams[:5]:
+        faults.append(f"another stream begins {where} and was not scanned")
     status = "partial" if faults else "ok"
     if not decoder.frames_decoded:
         status = "refused" if refused else "unreadable"
@@ -262,11 +261,10 @@ def _verdict(decoder: Decoder, clock: ClockFacts, refused: str) -> dict[str, Any
         "frames_suspect": decoder.frames_suspect,
         "frames_lost": lost,
         "frames_missing": None if refused else missing,
-        "other_streams": decoder.other_streams,
+        "other_streams": min(decoder.other_streams + len(decoder.late_streams), 1000),
         "interlaced": decoder.interlaced,
         "vfr": clock.vfr,
         "rotation": clock.rotation,
-        "first_pts": clock.first_pts,
         "last_pts": clock.last_pts,
     }
 

@@ -18,6 +18,7 @@ import av
 import av.error
 import av.logging
 
+from forensics.footage.layout import MPEGTS, late_video, transport_layout
 from forensics.types import STILL_SUFFIXES, StreamInfo
 
 # Containers that hold one file's own pictures. Playlists (concat, hls, dash, sdp, ...) are left
@@ -29,7 +30,6 @@ FORMATS = (
 )
 # Containers that say when each frame is shown, so that a gap there is variable frame rate.
 TIMED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "flv"})
-TRANSPORT_PACKETS = ((188, 0), (192, 4), (204, 0))  # size, and where the sync byte lies
 EARLY_END_S = 0.5
 MAX_PROMISED = 1 << 40  # a damaged header may promise anything
 MAX_SILENT_ERRORS = 500
@@ -80,7 +80,6 @@ class Decoder:
         self.frames_decoded = 0
         self.frames_suspect = 0
         self.interlaced = False
-        self.time_reversals = 0
         self._max_pixels = max_pixels
         self._log = av.logging.Capture()
         self._lines = self._log.__enter__()
@@ -109,6 +108,7 @@ class Decoder:
             held = ", ".join(sorted({str(s.type) for s in container.streams})) or "nothing"
             raise UnreadableError(f"no video stream (the file holds: {held})")
         self.other_streams = len(pictures) - 1
+        self.late_streams: list[str] = []  # where each one begins
         stream = pictures[0]
         context = stream.codec_context
         if context is None:
@@ -161,7 +161,8 @@ class Decoder:
             silent += 1
             if silent % HEARTBEAT_PACKETS == 0:
                 yield Decoded(self.frames_decoded, None, False, self._tainted, None)
-        self._check_end()
+        for _ in self._check_end():
+            yield Decoded(self.frames_decoded, None, False, self._tainted, None)
         self.finished = True
 
     def _demux(self) -> Iterator[Any]:
@@ -174,6 +175,8 @@ class Decoder:
                 return
             except av.error.EOFError:
                 return
+            except IndexError:  # a packet of a stream that was not there when the file was opened
+                self._begins_late(f"at about frame {self.frames_decoded}")
             except av.error.FFmpegError as error:
                 errors += 1
                 self._mark(f"reading: {error.strerror}", None)
@@ -229,7 +232,6 @@ class Decoder:
         if pts is None or last is None:
             return
         if pts <= last:
-            self.time_reversals += 1
             self._mark(f"time goes back at frame {self.frames_decoded}", None)
         elif self.info.container not in TIMED_FORMATS:
             missing = (pts - last) / self._usual_step(pts - last) - 1
@@ -286,21 +288,22 @@ class Decoder:
         last_s = (self._last_pts + self._last_duration) * float(info.time_base)
         return (info.start_time_s or 0.0) + duration_s - last_s
 
-    def _check_end(self) -> None:
-        """Look for a cut that no decoder notices."""
+    def _begins_late(self, where: str) -> None:
+        if self.info.container != MPEGTS:  # of those it is known from the packets, see `_check_end`
+            self.late_streams.append(where)
+
+    def _check_end(self) -> Iterator[None]:
+        """Look for what no decoder notices: a cut, and streams that begin late."""
         timed = self.info.container in TIMED_FORMATS and not self.info.frames_header
         if timed and len(self._container.streams) == 1 and not self._reaches_end():
             self._mark(f"ends {self._seconds_short():.1f} s before its header says", None)
-        if self.info.container == "mpegts" and self._ends_within_packet():
+        if self.info.container != MPEGTS:
+            return
+        layout = transport_layout(self._path)
+        if layout is not None and int(self._container.size) % layout[0] != 0:
             self._mark("the file ends within a transport packet", None)
-
-    def _ends_within_packet(self) -> bool:
-        with open(self._path, "rb") as stream:
-            start = stream.read(512)
-        for size, offset in TRANSPORT_PACKETS:
-            if start[offset : offset + 1] == start[offset + size : offset + size + 1] == b"\x47":
-                return int(self._container.size) % size != 0
-        return False
+        late = yield from late_video(self._path, [s.id for s in self._container.streams])
+        self.late_streams += [f"at byte {at}" for at in sorted(late.values())]
 
     def close(self) -> None:
         self._container.close()

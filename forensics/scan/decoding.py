@@ -210,7 +210,7 @@ class VideoDecoding:
             rows.append(self._gap(unread, missing, (decoded, None), (last_s, end_s), ended.reason))
         for _ in range(facts.get("other_streams", 0)):
             state = CoverageState.NOT_REACHED
-            reason = "another video stream of the file: only the first one is scanned"
+            reason = "another stream of the file: only its first video stream is scanned"
             rows.append(self._gap(state, None, (None, None), (None, None), reason))
         return rows if ended.status is not Status.OK else []
 
