@@ -245,6 +245,8 @@ def _verdict(decoder: Decoder, clock: ClockFacts, refused: str) -> dict[str, Any
         faults.append(f"about {lost} frames lost within the file")
     if missing:
         faults.append(f"about {missing} frames missing at its end")
+    if decoder.follows:
+        faults.append(decoder.follows)
     if not decoder.frames_decoded:
         faults.append("no frame could be decoded")
     if decoder.other_streams:

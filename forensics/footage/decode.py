@@ -18,7 +18,7 @@ import av
 import av.error
 import av.logging
 
-from forensics.footage.layout import MPEGTS, late_video, transport_layout
+from forensics.footage.layout import CUT, MPEGTS, late_video, transport_layout, what_follows
 from forensics.types import STILL_SUFFIXES, StreamInfo
 
 # Containers that hold one file's own pictures. Playlists (concat, hls, dash, sdp, ...) are left
@@ -108,6 +108,7 @@ class Decoder:
             held = ", ".join(sorted({str(s.type) for s in container.streams})) or "nothing"
             raise UnreadableError(f"no video stream (the file holds: {held})")
         self.other_streams = len(pictures) - 1
+        self.follows = ""  # what lies behind the recording
         self.late_streams: list[str] = []  # where each one begins
         stream = pictures[0]
         context = stream.codec_context
@@ -254,6 +255,10 @@ class Decoder:
 
     def losses(self) -> tuple[int, int | None]:
         """Frames lost within what was read, and frames missing after it; None = not known."""
+        inside, missing = self._losses()
+        return inside, None if self.follows else missing
+
+    def _losses(self) -> tuple[int, int | None]:
         promised, inside = self._promised_frames(), self._failed_packets
         if not self.damage.count and promised is None:
             return 0, 0
@@ -297,11 +302,16 @@ class Decoder:
         timed = self.info.container in TIMED_FORMATS and not self.info.frames_header
         if timed and len(self._container.streams) == 1 and not self._reaches_end():
             self._mark(f"ends {self._seconds_short():.1f} s before its header says", None)
+        found = yield from what_follows(self._path, self.info.container)
+        if found.startswith(CUT):
+            self._mark(found, None)
+        else:
+            self.follows = found
         if self.info.container != MPEGTS:
             return
         layout = transport_layout(self._path)
         if layout is not None and int(self._container.size) % layout[0] != 0:
-            self._mark("the file ends within a transport packet", None)
+            self._mark(f"{CUT} a transport packet", None)
         late = yield from late_video(self._path, [s.id for s in self._container.streams])
         self.late_streams += [f"at byte {at}" for at in sorted(late.values())]
 

@@ -124,8 +124,9 @@ def _walk(root: Path, *, recursive: bool) -> Iterator[tuple[Path, str]]:
             return
         # Links to folders are not followed: they may lead out, or round in a circle. They are
         # listed, and refused like other links.
-        paths = [os.path.join(folder, name) for name in folders]
-        yield from ((Path(path), "") for path in paths if os.path.islink(path))
+        paths = [Path(folder, name) for name in folders]
+        # Not Path.is_symlink, which fails on a path that is too long.
+        yield from ((path, "") for path in paths if os.path.islink(path))  # noqa: PTH114
     if failed and Path(str(failed[0].filename)) == root:
         name, why = display_name(root), failed[0].strerror
         raise FootageError(f"cannot list {name}: {why}; nothing below it can be scanned")

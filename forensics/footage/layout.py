@@ -23,12 +23,15 @@ CHUNK_PACKETS = 8192
 CHUNK_BYTES = 1 << 20
 STEPS_A_SIGN = 20_000
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+CUT = "the file ends within"
 FLV_TAGS = frozenset({8, 9, 18})  # sound, pictures, data
 Walk = Generator[None, None, str]
 
 
 def what_follows(path: str, container: str) -> Walk:
     """Return in words what lies behind the recording that is read; empty when nothing does.
+
+    What begins with `CUT` says that the recording itself is not all there.
 
     Zeroes behind it are the padding of some recorders, and nothing.
     """
@@ -42,7 +45,8 @@ def what_follows(path: str, container: str) -> Walk:
 
 def _after_boxes(stream: BinaryIO, size: int) -> Walk:
     """MP4 and MOV. One recording has one `moov`; fragments (`moof`, `mdat`) may follow it."""
-    at, steps, seen = 0, 0, set()
+    at, steps = 0, 0
+    seen: set[bytes] = set()
     while at + 8 <= size:
         length, kind = _box(stream, at, size)
         if not _is_box(kind, length):
@@ -50,7 +54,7 @@ def _after_boxes(stream: BinaryIO, size: int) -> Walk:
         if (kind == b"ftyp" and seen) or (kind == b"moov" and b"moov" in seen):
             return f"another recording follows at byte {at}"
         if at + length > size and kind in {b"mdat", b"moov", b"moof"}:
-            return f"the file ends within its last part ({at + length - size} bytes are missing)"
+            return f"{CUT} its last part ({at + length - size} bytes are missing)"
         if at + length > size:
             return (yield from _no_part(stream, at, size))
         seen.add(kind)
