@@ -288,23 +288,32 @@ def decode_stills(parent: Parent, request: DecodeRequest) -> None:
     for item, path in enumerate(request.paths):
         if request.wanted is not None and item not in request.wanted:
             continue
+        verdict: dict[str, Any] = {"rotation": 0}
         try:
-            decoder = Decoder(path, request.max_pixels)
-            parent.say("opened", item=item, info=protocol.info_to_message(decoder.info))
-            frame = next((f for f in decoder.frames() if f.picture is not None), None)
-            if frame is None:
-                raise UnreadableError("no picture could be decoded")
-            suspect = decoder.damage.count > 0
-            send_frame(parent, packer, Decoded(item, None, True, suspect, frame.picture))
-            said = "; ".join(decoder.damage.messages)
-            verdict = {"status": "partial" if suspect else "ok", "reason": said}
-            parent.say("still", item=item, rotation=90 * quarter_turns(frame.picture), **verdict)
-            decoder.close()
+            verdict |= _decode_still(parent, packer, item, Decoder(path, request.max_pixels))
         except UnreadableError as error:
-            parent.say("still", item=item, rotation=0, status="unreadable", reason=str(error))
+            verdict |= {"status": "unreadable", "reason": str(error)}
         except RefusedError as error:
-            parent.say("still", item=item, rotation=0, status="refused", reason=str(error))
+            verdict |= {"status": "refused", "reason": str(error)}
+        parent.say("still", item=item, **verdict)
     parent.say("ended", status="ok", reason="")
+
+
+def _decode_still(parent: Parent, packer: Packer, item: int, decoder: Decoder) -> dict[str, Any]:
+    parent.say("opened", item=item, info=protocol.info_to_message(decoder.info))
+    left_out, more = decoder.further_pictures()
+    frame = next((f for f in decoder.frames() if f.picture is not None), None)
+    if frame is None:
+        raise UnreadableError("no picture could be decoded" + (f" ({more})" if more else ""))
+    suspect = decoder.damage.count > 0
+    send_frame(parent, packer, Decoded(item, None, True, suspect, frame.picture))
+    decoder.close()
+    return {
+        "status": "partial" if suspect or more else "ok",
+        "reason": "; ".join([*decoder.damage.messages, *([more] if more else [])]),
+        "rotation": 90 * quarter_turns(frame.picture),
+        "left_out": left_out,
+    }
 
 
 def limit_resources() -> None:

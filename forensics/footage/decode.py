@@ -19,6 +19,7 @@ import av.error
 import av.logging
 
 from forensics.footage.layout import CUT, MPEGTS, late_video, transport_layout, what_follows
+from forensics.footage.pictures import further_pictures, is_still
 from forensics.types import STILL_SUFFIXES, StreamInfo
 
 # Containers that hold one file's own pictures. Playlists (concat, hls, dash, sdp, ...) are left
@@ -26,7 +27,7 @@ from forensics.types import STILL_SUFFIXES, StreamInfo
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,mxf,ogg,h264,hevc,"
     "mjpeg,dv,yuv4mpegpipe,ivf,nut,wtv,rm,av1,obu,vc1,m4v,dhav,image2,jpeg_pipe,png_pipe,bmp_pipe,"
-    "tiff_pipe,webp_pipe,gif"
+    "tiff_pipe,webp_pipe,gif,apng"
 )
 # Containers that say when each frame is shown, so that a gap there is variable frame rate.
 TIMED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "flv"})
@@ -99,9 +100,8 @@ class Decoder:
         options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
         options |= {"pattern_type": "none"}  # image2 must not read "%03d" as a sequence
         try:
-            # An absolute "file:" address, so that a name such as 12:30:00.mp4 is no protocol.
-            container = av.open("file:" + os.path.abspath(path), options=_accepted(path, options))
-        except av.error.FFmpegError as error:
+            container = av.open(_address(path), options=_accepted(path, options))
+        except (av.error.FFmpegError, OSError) as error:
             raise UnreadableError(self._reason(error)) from error
         pictures = [s for s in container.streams.video if not _is_cover(s)]
         if not pictures:
@@ -293,6 +293,11 @@ class Decoder:
         last_s = (self._last_pts + self._last_duration) * float(info.time_base)
         return (info.start_time_s or 0.0) + duration_s - last_s
 
+    def further_pictures(self) -> tuple[int | None, str]:
+        """Of a file of pictures: how many follow its first one, None = not known; and in words."""
+        is_picture = self.info.container == "image2" or self.info.container.endswith("_pipe")
+        return further_pictures(self._path) if is_picture else (0, "")
+
     def _begins_late(self, where: str) -> None:
         if self.info.container != MPEGTS:  # of those it is known from the packets, see `_check_end`
             self.late_streams.append(where)
@@ -307,6 +312,8 @@ class Decoder:
             self._mark(found, None)
         else:
             self.follows = found
+        if self.frames_decoded == 1:
+            self.follows = self.follows or self.further_pictures()[1]
         if self.info.container != MPEGTS:
             return
         layout = transport_layout(self._path)
@@ -343,6 +350,25 @@ class _Clock:
         self._last_pts = dts if pts is None else pts
         sound = self.faulty_pts <= self.faulty_dts or dts is None
         return pts if sound and pts is not None else dts
+
+
+def _address(path: str) -> Any:
+    """What to open: a "file:" address, so that a name such as 12:30:00.mp4 is no protocol.
+
+    A video named like a picture is opened without its name, by which FFmpeg would go.
+    """
+    if Path(path).suffix.lower() in STILL_SUFFIXES and not is_still(Path(path)):
+        return _Nameless(path)
+    return "file:" + os.path.abspath(path)
+
+
+class _Nameless:
+    """An open file that does not tell its name."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115 - closed with the container
+        self.read, self.seek, self.tell = self._file.read, self._file.seek, self._file.tell
+        self.close = self._file.close
 
 
 def _is_cover(stream: Any) -> bool:

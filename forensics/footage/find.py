@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from forensics.errors import FootageError
+from forensics.footage.pictures import is_still
 from forensics.types import STILL_SUFFIXES, InputFile
 
 # What FFmpeg reads as video and people keep as video. A name outside this list is offered only
@@ -172,7 +173,8 @@ def _describe(path: Path, base: Path, refused: str) -> InputFile:
             refused = "not a regular file"
     except OSError as error:
         refused = f"cannot be read: {error.strerror}"
-    return InputFile(path, relative, "", size_bytes, mtime_ns, refused)
+    moving = not refused and path.suffix.lower() in STILL_SUFFIXES and not is_still(path)
+    return InputFile(path, relative, "", size_bytes, mtime_ns, refused, moving)
 
 
 class _Cameras:
