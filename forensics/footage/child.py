@@ -112,11 +112,13 @@ class Sampler:
         self._base_s = time_base_s
         self._origin_pts: int | None = None
         self._last_slot = -1
+        self.untimed = 0  # frames that have no time, where one each step was asked for
 
     def takes(self, frame: Decoded) -> bool:
         if self._sampling.keyframes_only:
             return frame.keyframe
         step_s = self._sampling.time_step_s
+        self.untimed += step_s is not None and frame.pts is None
         if step_s is None or frame.pts is None:
             return frame.index % self._sampling.frame_step == 0
         if self._origin_pts is None or frame.pts < self._origin_pts:
@@ -159,20 +161,25 @@ def decode_video(parent: Parent, request: DecodeRequest) -> None:
     parent.say("opened", item=0, info=protocol.info_to_message(decoder.info))
     refused = ""
     clock = ClockFacts()
+    sampler = Sampler(request.sampling, float(decoder.info.time_base))
     try:
-        _send_segments(parent, request, decoder, clock)
+        _send_segments(parent, request, decoder, clock, sampler)
     except RefusedError as error:
         refused = str(error)
-    parent.say("ended", **_verdict(decoder, clock, refused))
+    verdict = _verdict(decoder, clock, refused)
+    if sampler.untimed:
+        said = f"{sampler.untimed} of its frames have no time: all of them are processed, not one"
+        said = f"{said} each {request.sampling.time_step_s:g} s"
+        verdict["reason"] = "; ".join(filter(None, (verdict["reason"], said)))
+    parent.say("ended", **verdict)
     decoder.close()
 
 
 def _send_segments(
-    parent: Parent, request: DecodeRequest, decoder: Decoder, clock: ClockFacts
+    parent: Parent, request: DecodeRequest, decoder: Decoder, clock: ClockFacts, sampler: Sampler
 ) -> None:
     base_s = float(decoder.info.time_base)
     segments = Segments(request.segment_s, base_s, decoder.info.frame_rate_header)
-    sampler = Sampler(request.sampling, base_s)
     gate = StaticGate(request.sampling.static, base_s)
     packer = Packer(request.imgsz, request.tiling)
     wanted = None if request.wanted is None else set(request.wanted)
