@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from forensics.footage.find import UNLISTED
+from forensics.footage.find import UNLISTED, hash_file
 from forensics.runlog import schemas
 from forensics.runlog.ledger import Ledger
 from forensics.runlog.verify import SUMS_NAME
@@ -152,10 +152,21 @@ def remove_uncommitted(folder: Path, ledger: Ledger) -> None:
 
 
 def write_sums(folder: Path) -> None:
-    """Write SHA256SUMS over every file of the run, in the form that `sha256sum -c` reads."""
-    lines = []
+    """Write SHA256SUMS over every file of the run, in the form that `sha256sum -c` reads.
+
+    Parts are listed as they were committed: what has become of them since shows.
+    """
+    committed, lines = _part_hashes(folder), []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and not path.name.startswith(".") and name != SUMS_NAME:
-            lines.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n")
+            lines.append(f"{committed.get(name) or hash_file(path)}  {name}\n")
     write_bytes("".join(lines).encode(), folder / SUMS_NAME)
+
+
+def _part_hashes(folder: Path) -> dict[str, str]:
+    """Name -> SHA-256 of each part file that the ledger names."""
+    with closing(Ledger(folder)) as ledger:
+        rows = ledger.segments()
+    frames = {f"{FRAMES_FOLDER}/{row.part}": row.frames_sha256 for row in rows}
+    return frames | {f"{DETECTIONS_FOLDER}/{row.part}": row.detections_sha256 for row in rows}
