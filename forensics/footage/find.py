@@ -191,6 +191,8 @@ class _Cameras:
     def name(self, file: InputFile, root: Path, base: Path) -> str:
         if isinstance(self._rule, re.Pattern):
             match = self._rule.search(file.relative)
+            if match is None and file.refused:
+                return file.relative  # a folder, for example
             if match is None or not match.group(1):
                 raise FootageError(
                     f"--camera {self._rule.pattern!r} does not match {file.relative}"

@@ -24,6 +24,7 @@ CHUNK_BYTES = 1 << 20
 STEPS_A_SIGN = 20_000
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 CUT = "the file ends within"
+ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 FLV_TAGS = frozenset({8, 9, 18})  # sound, pictures, data
 Walk = Generator[None, None, str]
 
@@ -54,7 +55,7 @@ def _after_boxes(stream: BinaryIO, size: int) -> Walk:
         if (kind == b"ftyp" and seen) or (kind == b"moov" and b"moov" in seen):
             return f"another recording follows at byte {at}"
         if at + length > size and kind in {b"mdat", b"moov", b"moof"}:
-            return f"{CUT} its last part ({at + length - size} bytes are missing)"
+            return _cut(at + length - size)
         if at + length > size:
             return (yield from _no_part(stream, at, size))
         seen.add(kind)
@@ -94,6 +95,8 @@ def _after_tags(stream: BinaryIO, size: int) -> Walk:
         at, steps = at + 11 + int.from_bytes(head[1:4], "big") + 4, steps + 1
         if steps % STEPS_A_SIGN == 0:
             yield
+    if at - 4 > size:
+        return _cut(at - 4 - size)
     return (yield from _no_part(stream, at, size))
 
 
@@ -106,12 +109,16 @@ def _after_objects(stream: BinaryIO, size: int) -> Walk:
         length = int.from_bytes(head[16:], "little")
         if head[:16] == ASF_HEADER and at:
             return f"another recording follows at byte {at}"
+        if head[:16] == ASF_DATA and length == 0:  # recorded as it was sent: open to the end
+            return ""
         if not head[:16].strip(b"\0") or length < 24:
             break
         at += length
-    if at and at <= size:
-        return (yield from _no_part(stream, at, size))
-    return ""
+    return _cut(at - size) if at > size else (yield from _no_part(stream, at, size))
+
+
+def _cut(n_bytes: int) -> str:
+    return f"{CUT} its last part ({n_bytes} bytes are missing)"
 
 
 def _no_part(stream: BinaryIO, at: int, size: int) -> Walk:

@@ -127,6 +127,8 @@ def test_a_folder_that_cannot_be_listed_does_not_hide_the_others(tmp_path: Path)
     assert [name for name, why in found.items() if why] == [deep]
     assert len(names) == 3 + deep.count("/"), "a clip in each folder that can be listed"
     assert passed_over([tmp_path], recursive=True) == {".txt": 1}
+    files = find_inputs([tmp_path], recursive=True, camera="([a-z])[.]mp4")
+    assert {f.relative: f.camera_id for f in files}[deep] == deep, "no rule fits a folder"
 
 
 @pytest.mark.parametrize(

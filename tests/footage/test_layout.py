@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from forensics.footage.layout import transport_layout
+from forensics.footage.layout import ASF_DATA, transport_layout
 from forensics.types import Status
 from tests.support.clips import numbered_frame, write_clip
 from tests.support.decoding import decode
@@ -139,6 +139,47 @@ def test_bytes_that_are_no_part_of_a_recording_are_said(
     seen = decode(join(tmp_path / f"more.{kind}", clip, tail))
     assert (len(seen.frames), seen.end.status) == (20, Status.PARTIAL)
     assert f"{size} bytes from byte {clip.stat().st_size} on are no part" in seen.end.reason
+
+
+def with_voice(path: Path, codec: str) -> Path:
+    """A clip with silence beside its pictures, so that it may well end before its pictures do."""
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream(codec, rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 160, 120, "yuv420p"
+        sound = container.add_stream("mp2" if codec == "wmv2" else "aac", rate=44100, layout="mono")
+        for number in range(40):
+            frame = numbered_frame(number, 160, 120)
+            frame.pts = number
+            container.mux(pictures.encode(frame))
+        silence = np.zeros((1, 1152), np.int16 if codec == "wmv2" else np.float32)
+        kind = "s16" if codec == "wmv2" else "fltp"
+        samples = av.AudioFrame.from_ndarray(silence, format=kind, layout="mono")
+        samples.sample_rate, samples.pts = 44100, 0
+        container.mux(sound.encode(samples))
+        for stream in (pictures, sound):
+            container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["flv", "wmv"])
+def test_a_cut_recording_with_sound_is_said(tmp_path: Path, kind: str) -> None:
+    clip = with_voice(tmp_path / f"c.{kind}", CODECS[kind])
+    assert decode(clip).end.status is Status.OK
+    data = clip.read_bytes()
+    seen = decode(join(tmp_path / f"cut.{kind}", data[: len(data) * 3 // 4 - 7]))
+    assert len(seen.frames) < 40
+    assert seen.end.status is Status.PARTIAL
+    assert "the file ends within its last part" in seen.end.reason
+
+
+def test_an_open_recording_reaches_to_the_end(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "c.wmv", frames=20, codec="wmv2")
+    data = bytearray(clip.read_bytes())
+    at = data.index(ASF_DATA) + 16
+    data[at : at + 8] = bytes(8)
+    seen = decode(join(tmp_path / "open.wmv", bytes(data)))
+    assert "no part of its recording" not in seen.end.reason
+    assert len(seen.frames) == 20
 
 
 FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
