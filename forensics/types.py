@@ -47,7 +47,10 @@ class DecidedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file that the user offered: `path` absolute, `relative` as logged (forward slashes)."""
+    """A file that the user offered: `path` absolute, `relative` as logged (forward slashes).
+
+    `moving`: it is named like a picture, and its content is a video's.
+    """
 
     path: Path
     relative: str
@@ -55,10 +58,11 @@ class InputFile:
     size_bytes: int
     mtime_ns: int
     refused: str = ""
+    moving: bool = False
 
     @property
     def is_still(self) -> bool:
-        return self.path.suffix.lower() in STILL_SUFFIXES
+        return self.path.suffix.lower() in STILL_SUFFIXES and not self.moving
 
 
 STILL_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})

@@ -112,11 +112,13 @@ class Sampler:
         self._base_s = time_base_s
         self._origin_pts: int | None = None
         self._last_slot = -1
+        self.untimed = 0  # frames that have no time, where one each step was asked for
 
     def takes(self, frame: Decoded) -> bool:
         if self._sampling.keyframes_only:
             return frame.keyframe
         step_s = self._sampling.time_step_s
+        self.untimed += step_s is not None and frame.pts is None
         if step_s is None or frame.pts is None:
             return frame.index % self._sampling.frame_step == 0
         if self._origin_pts is None or frame.pts < self._origin_pts:
@@ -159,20 +161,25 @@ def decode_video(parent: Parent, request: DecodeRequest) -> None:
     parent.say("opened", item=0, info=protocol.info_to_message(decoder.info))
     refused = ""
     clock = ClockFacts()
+    sampler = Sampler(request.sampling, float(decoder.info.time_base))
     try:
-        _send_segments(parent, request, decoder, clock)
+        _send_segments(parent, request, decoder, clock, sampler)
     except RefusedError as error:
         refused = str(error)
-    parent.say("ended", **_verdict(decoder, clock, refused))
+    verdict = _verdict(decoder, clock, refused)
+    if sampler.untimed:
+        said = f"{sampler.untimed} of its frames have no time: all of them are processed, not one"
+        said = f"{said} each {request.sampling.time_step_s:g} s"
+        verdict["reason"] = "; ".join(filter(None, (verdict["reason"], said)))
+    parent.say("ended", **verdict)
     decoder.close()
 
 
 def _send_segments(
-    parent: Parent, request: DecodeRequest, decoder: Decoder, clock: ClockFacts
+    parent: Parent, request: DecodeRequest, decoder: Decoder, clock: ClockFacts, sampler: Sampler
 ) -> None:
     base_s = float(decoder.info.time_base)
     segments = Segments(request.segment_s, base_s, decoder.info.frame_rate_header)
-    sampler = Sampler(request.sampling, base_s)
     gate = StaticGate(request.sampling.static, base_s)
     packer = Packer(request.imgsz, request.tiling)
     wanted = None if request.wanted is None else set(request.wanted)
@@ -209,7 +216,6 @@ class ClockFacts:
     """Facts about the frame times of a file."""
 
     def __init__(self) -> None:
-        self.first_pts: int | None = None
         self.last_pts: int | None = None
         self.rotation = 0
         self.sizes: list[tuple[int, int]] = []
@@ -222,9 +228,7 @@ class ClockFacts:
             self.sizes.append((picture.width, picture.height))
         if pts is None:
             return
-        if self.last_pts is None:
-            self.first_pts = pts
-        elif pts > self.last_pts:
+        if self.last_pts is not None and pts > self.last_pts:
             step = pts - self.last_pts
             self._shortest = min(self._shortest or step, step)
             self._longest = max(self._longest, step)
@@ -248,10 +252,14 @@ def _verdict(decoder: Decoder, clock: ClockFacts, refused: str) -> dict[str, Any
         faults.append(f"about {lost} frames lost within the file")
     if missing:
         faults.append(f"about {missing} frames missing at its end")
+    if decoder.follows:
+        faults.append(decoder.follows)
     if not decoder.frames_decoded:
         faults.append("no frame could be decoded")
     if decoder.other_streams:
         faults.append(f"{decoder.other_streams} more video streams in it were not scanned")
+    for where in decoder.late_streams[:5]:
+        faults.append(f"another stream begins {where} and was not scanned")
     status = "partial" if faults else "ok"
     if not decoder.frames_decoded:
         status = "refused" if refused else "unreadable"
@@ -262,11 +270,10 @@ def _verdict(decoder: Decoder, clock: ClockFacts, refused: str) -> dict[str, Any
         "frames_suspect": decoder.frames_suspect,
         "frames_lost": lost,
         "frames_missing": None if refused else missing,
-        "other_streams": decoder.other_streams,
+        "other_streams": min(decoder.other_streams + len(decoder.late_streams), 1000),
         "interlaced": decoder.interlaced,
         "vfr": clock.vfr,
         "rotation": clock.rotation,
-        "first_pts": clock.first_pts,
         "last_pts": clock.last_pts,
     }
 
@@ -288,23 +295,32 @@ def decode_stills(parent: Parent, request: DecodeRequest) -> None:
     for item, path in enumerate(request.paths):
         if request.wanted is not None and item not in request.wanted:
             continue
+        verdict: dict[str, Any] = {"rotation": 0}
         try:
-            decoder = Decoder(path, request.max_pixels)
-            parent.say("opened", item=item, info=protocol.info_to_message(decoder.info))
-            frame = next((f for f in decoder.frames() if f.picture is not None), None)
-            if frame is None:
-                raise UnreadableError("no picture could be decoded")
-            suspect = decoder.damage.count > 0
-            send_frame(parent, packer, Decoded(item, None, True, suspect, frame.picture))
-            said = "; ".join(decoder.damage.messages)
-            verdict = {"status": "partial" if suspect else "ok", "reason": said}
-            parent.say("still", item=item, rotation=90 * quarter_turns(frame.picture), **verdict)
-            decoder.close()
+            verdict |= _decode_still(parent, packer, item, Decoder(path, request.max_pixels))
         except UnreadableError as error:
-            parent.say("still", item=item, rotation=0, status="unreadable", reason=str(error))
+            verdict |= {"status": "unreadable", "reason": str(error)}
         except RefusedError as error:
-            parent.say("still", item=item, rotation=0, status="refused", reason=str(error))
+            verdict |= {"status": "refused", "reason": str(error)}
+        parent.say("still", item=item, **verdict)
     parent.say("ended", status="ok", reason="")
+
+
+def _decode_still(parent: Parent, packer: Packer, item: int, decoder: Decoder) -> dict[str, Any]:
+    parent.say("opened", item=item, info=protocol.info_to_message(decoder.info))
+    left_out, more = decoder.further_pictures()
+    frame = next((f for f in decoder.frames() if f.picture is not None), None)
+    if frame is None:
+        raise UnreadableError("no picture could be decoded" + (f" ({more})" if more else ""))
+    suspect = decoder.damage.count > 0
+    send_frame(parent, packer, Decoded(item, None, True, suspect, frame.picture))
+    decoder.close()
+    return {
+        "status": "partial" if suspect or more else "ok",
+        "reason": "; ".join([*decoder.damage.messages, *([more] if more else [])]),
+        "rotation": 90 * quarter_turns(frame.picture),
+        "left_out": left_out,
+    }
 
 
 def limit_resources() -> None:

@@ -18,6 +18,8 @@ import av
 import av.error
 import av.logging
 
+from forensics.footage.layout import CUT, MPEGTS, late_video, transport_layout, what_follows
+from forensics.footage.pictures import further_pictures, is_still
 from forensics.types import STILL_SUFFIXES, StreamInfo
 
 # Containers that hold one file's own pictures. Playlists (concat, hls, dash, sdp, ...) are left
@@ -25,11 +27,10 @@ from forensics.types import STILL_SUFFIXES, StreamInfo
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,mxf,ogg,h264,hevc,"
     "mjpeg,dv,yuv4mpegpipe,ivf,nut,wtv,rm,av1,obu,vc1,m4v,dhav,image2,jpeg_pipe,png_pipe,bmp_pipe,"
-    "tiff_pipe,webp_pipe,gif"
+    "tiff_pipe,webp_pipe,gif,apng"
 )
 # Containers that say when each frame is shown, so that a gap there is variable frame rate.
 TIMED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "flv"})
-TRANSPORT_PACKETS = ((188, 0), (192, 4), (204, 0))  # size, and where the sync byte lies
 EARLY_END_S = 0.5
 MAX_PROMISED = 1 << 40  # a damaged header may promise anything
 MAX_SILENT_ERRORS = 500
@@ -80,7 +81,6 @@ class Decoder:
         self.frames_decoded = 0
         self.frames_suspect = 0
         self.interlaced = False
-        self.time_reversals = 0
         self._max_pixels = max_pixels
         self._log = av.logging.Capture()
         self._lines = self._log.__enter__()
@@ -100,15 +100,16 @@ class Decoder:
         options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
         options |= {"pattern_type": "none"}  # image2 must not read "%03d" as a sequence
         try:
-            # An absolute "file:" address, so that a name such as 12:30:00.mp4 is no protocol.
-            container = av.open("file:" + os.path.abspath(path), options=_accepted(path, options))
-        except av.error.FFmpegError as error:
+            container = av.open(_address(path), options=_accepted(path, options))
+        except (av.error.FFmpegError, OSError) as error:
             raise UnreadableError(self._reason(error)) from error
         pictures = [s for s in container.streams.video if not _is_cover(s)]
         if not pictures:
             held = ", ".join(sorted({str(s.type) for s in container.streams})) or "nothing"
             raise UnreadableError(f"no video stream (the file holds: {held})")
         self.other_streams = len(pictures) - 1
+        self.follows = ""  # what lies behind the recording
+        self.late_streams: list[str] = []  # where each one begins
         stream = pictures[0]
         context = stream.codec_context
         if context is None:
@@ -161,7 +162,8 @@ class Decoder:
             silent += 1
             if silent % HEARTBEAT_PACKETS == 0:
                 yield Decoded(self.frames_decoded, None, False, self._tainted, None)
-        self._check_end()
+        for _ in self._check_end():
+            yield Decoded(self.frames_decoded, None, False, self._tainted, None)
         self.finished = True
 
     def _demux(self) -> Iterator[Any]:
@@ -174,6 +176,8 @@ class Decoder:
                 return
             except av.error.EOFError:
                 return
+            except IndexError:  # a packet of a stream that was not there when the file was opened
+                self._begins_late(f"at about frame {self.frames_decoded}")
             except av.error.FFmpegError as error:
                 errors += 1
                 self._mark(f"reading: {error.strerror}", None)
@@ -229,7 +233,6 @@ class Decoder:
         if pts is None or last is None:
             return
         if pts <= last:
-            self.time_reversals += 1
             self._mark(f"time goes back at frame {self.frames_decoded}", None)
         elif self.info.container not in TIMED_FORMATS:
             missing = (pts - last) / self._usual_step(pts - last) - 1
@@ -252,6 +255,10 @@ class Decoder:
 
     def losses(self) -> tuple[int, int | None]:
         """Frames lost within what was read, and frames missing after it; None = not known."""
+        inside, missing = self._losses()
+        return inside, None if self.follows else missing
+
+    def _losses(self) -> tuple[int, int | None]:
         promised, inside = self._promised_frames(), self._failed_packets
         if not self.damage.count and promised is None:
             return 0, 0
@@ -286,21 +293,34 @@ class Decoder:
         last_s = (self._last_pts + self._last_duration) * float(info.time_base)
         return (info.start_time_s or 0.0) + duration_s - last_s
 
-    def _check_end(self) -> None:
-        """Look for a cut that no decoder notices."""
+    def further_pictures(self) -> tuple[int | None, str]:
+        """Of a file of pictures: how many follow its first one, None = not known; and in words."""
+        is_picture = self.info.container == "image2" or self.info.container.endswith("_pipe")
+        return further_pictures(self._path) if is_picture else (0, "")
+
+    def _begins_late(self, where: str) -> None:
+        if self.info.container != MPEGTS:  # of those it is known from the packets, see `_check_end`
+            self.late_streams.append(where)
+
+    def _check_end(self) -> Iterator[None]:
+        """Look for what no decoder notices: a cut, and streams that begin late."""
         timed = self.info.container in TIMED_FORMATS and not self.info.frames_header
         if timed and len(self._container.streams) == 1 and not self._reaches_end():
             self._mark(f"ends {self._seconds_short():.1f} s before its header says", None)
-        if self.info.container == "mpegts" and self._ends_within_packet():
-            self._mark("the file ends within a transport packet", None)
-
-    def _ends_within_packet(self) -> bool:
-        with open(self._path, "rb") as stream:
-            start = stream.read(512)
-        for size, offset in TRANSPORT_PACKETS:
-            if start[offset : offset + 1] == start[offset + size : offset + size + 1] == b"\x47":
-                return int(self._container.size) % size != 0
-        return False
+        found = yield from what_follows(self._path, self.info.container)
+        if found.startswith(CUT):
+            self._mark(found, None)
+        else:
+            self.follows = found
+        if self.frames_decoded == 1:
+            self.follows = self.follows or self.further_pictures()[1]
+        if self.info.container != MPEGTS:
+            return
+        layout = transport_layout(self._path)
+        if layout is not None and int(self._container.size) % layout[0] != 0:
+            self._mark(f"{CUT} a transport packet", None)
+        late = yield from late_video(self._path, [s.id for s in self._container.streams])
+        self.late_streams += [f"at byte {at}" for at in sorted(late.values())]
 
     def close(self) -> None:
         self._container.close()
@@ -330,6 +350,25 @@ class _Clock:
         self._last_pts = dts if pts is None else pts
         sound = self.faulty_pts <= self.faulty_dts or dts is None
         return pts if sound and pts is not None else dts
+
+
+def _address(path: str) -> Any:
+    """What to open: a "file:" address, so that a name such as 12:30:00.mp4 is no protocol.
+
+    A video named like a picture is opened without its name, by which FFmpeg would go.
+    """
+    if Path(path).suffix.lower() in STILL_SUFFIXES and not is_still(Path(path)):
+        return _Nameless(path)
+    return "file:" + os.path.abspath(path)
+
+
+class _Nameless:
+    """An open file that does not tell its name."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115 - closed with the container
+        self.read, self.seek, self.tell = self._file.read, self._file.seek, self._file.tell
+        self.close = self._file.close
 
 
 def _is_cover(stream: Any) -> bool:

@@ -9,9 +9,11 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from forensics.errors import FootageError
+from forensics.footage.pictures import is_still
 from forensics.types import STILL_SUFFIXES, InputFile
 
 # What FFmpeg reads as video and people keep as video. A name outside this list is offered only
@@ -22,6 +24,7 @@ VIDEO_SUFFIXES = frozenset(
     | {".h265", ".265", ".hevc", ".mjpeg", ".mjpg", ".dav", ".dv", ".y4m", ".ivf", ".nut"}
 )
 CHUNK_BYTES = 1 << 20
+UNLISTED = "cannot be listed"
 
 
 def find_inputs(
@@ -31,17 +34,18 @@ def find_inputs(
 
     `camera` says what a camera is: "folder" (the sub-folder; files directly in a root are each
     their own), "file", or a regular expression whose first group is taken from the path.
-    Symbolic links and special files are listed as refused. Raises FootageError when a root is
-    missing or nothing is found.
+    Symbolic links, special files and folders that cannot be listed are listed as refused. Raises
+    FootageError when a root is missing or nothing is found.
     """
-    name_camera = camera_namer(camera)
+    cameras = _Cameras(camera_namer(camera))
     base = common_base(roots)
     found: dict[Path, InputFile] = {}
     for root in roots:
         absolute = Path(os.path.abspath(root))
-        for path in _walk(absolute, recursive=recursive):
+        for path, refused in _walk(absolute, recursive=recursive):
             if path not in found:
-                found[path] = _describe(path, base, name_camera)
+                file = _describe(path, base, refused)
+                found[path] = replace(file, camera_id=cameras.name(file, absolute, base))
     if not found:
         where = ", ".join(display_name(root) for root in roots)
         hint = "" if recursive else "; add --recursive to look into sub-folders"
@@ -57,7 +61,7 @@ def passed_over(roots: Sequence[Path], *, recursive: bool) -> dict[str, int]:
     """
     found: Counter[str] = Counter()
     for root in {Path(os.path.abspath(root)) for root in roots if root.is_dir()}:
-        for _, folders, names in os.walk(root, onerror=_raise_unreadable):
+        for _, folders, names in os.walk(root):  # what cannot be listed is a refused input
             endings = [Path(name).suffix.lower() for name in names]
             known = VIDEO_SUFFIXES | STILL_SUFFIXES
             found.update(display_name(e) or "none" for e in endings if e not in known)
@@ -100,30 +104,41 @@ def hash_file(path: Path, stopped: Callable[[], bool] = lambda: False) -> str:
     return digest.hexdigest()
 
 
-def _walk(root: Path, *, recursive: bool) -> Iterator[Path]:
+def _walk(root: Path, *, recursive: bool) -> Iterator[tuple[Path, str]]:
+    """Paths below `root`; with a reason where it is a folder that cannot be listed."""
     try:
         mode = root.stat().st_mode
     except OSError as error:
         name = display_name(root)
         raise FootageError(f"cannot read {name}: {error.strerror}; check the path") from error
     if not stat.S_ISDIR(mode):
-        yield root
+        yield root, ""
         return
-    for folder, folders, names in os.walk(root, onerror=_raise_unreadable):
+    failed: list[OSError] = []
+    for folder, folders, names in os.walk(root, onerror=failed.append):
+        yield from _unlisted(failed)
         folders.sort(key=_natural_key)
         for name in sorted(names, key=_natural_key):
             if Path(name).suffix.lower() in VIDEO_SUFFIXES | STILL_SUFFIXES:
-                yield Path(folder, name)
+                yield Path(folder, name), ""
         if not recursive:
             return
         # Links to folders are not followed: they may lead out, or round in a circle. They are
         # listed, and refused like other links.
-        yield from (Path(folder, name) for name in folders if Path(folder, name).is_symlink())
+        paths = [Path(folder, name) for name in folders]
+        # Not Path.is_symlink, which fails on a path that is too long.
+        yield from ((path, "") for path in paths if os.path.islink(path))  # noqa: PTH114
+    if failed and Path(str(failed[0].filename)) == root:
+        name, why = display_name(root), failed[0].strerror
+        raise FootageError(f"cannot list {name}: {why}; nothing below it can be scanned")
+    yield from _unlisted(failed)
 
 
-def _raise_unreadable(error: OSError) -> None:
-    name = display_name(error.filename or "folder")
-    raise FootageError(f"cannot list {name}: {error.strerror}; nothing below it can be scanned")
+def _unlisted(failed: list[OSError]) -> Iterator[tuple[Path, str]]:
+    """The folders that could not be listed since last asked: one must not hide the others."""
+    for error in failed:
+        yield Path(str(error.filename)), f"{UNLISTED}: {error.strerror}"
+    failed.clear()
 
 
 def _natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
@@ -143,9 +158,12 @@ def common_base(roots: Sequence[Path]) -> Path:
     return Path(os.path.commonpath(folders))
 
 
-def _describe(path: Path, base: Path, camera: re.Pattern[str] | str) -> InputFile:
+def _describe(path: Path, base: Path, refused: str) -> InputFile:
+    """The file, but for its camera."""
     relative = display_name(path.relative_to(base).as_posix())
-    refused, size_bytes, mtime_ns = "", 0, 0
+    size_bytes, mtime_ns = 0, 0
+    if refused:
+        return InputFile(path, relative, "", 0, 0, refused)
     try:
         facts = os.lstat(path)
         size_bytes, mtime_ns = facts.st_size, facts.st_mtime_ns
@@ -155,14 +173,41 @@ def _describe(path: Path, base: Path, camera: re.Pattern[str] | str) -> InputFil
             refused = "not a regular file"
     except OSError as error:
         refused = f"cannot be read: {error.strerror}"
-    return InputFile(path, relative, _camera_of(relative, camera), size_bytes, mtime_ns, refused)
+    moving = not refused and path.suffix.lower() in STILL_SUFFIXES and not is_still(path)
+    return InputFile(path, relative, "", size_bytes, mtime_ns, refused, moving)
 
 
-def _camera_of(relative: str, camera: re.Pattern[str] | str) -> str:
-    if isinstance(camera, re.Pattern):
-        match = camera.search(relative)
-        if match is None or not match.group(1):
-            raise FootageError(f"--camera {camera.pattern!r} does not match {relative}")
-        return match.group(1)
-    folder = relative.rpartition("/")[0]
-    return folder if folder and camera == "folder" else relative
+class _Cameras:
+    """Names the camera of each file by a checked rule.
+
+    By the folder in which the file was looked for, so that naming one more folder changes no
+    camera. Where two such folders give the same name, the later one puts its own before it.
+    """
+
+    def __init__(self, rule: re.Pattern[str] | str) -> None:
+        self._rule = rule
+        self._root_of: dict[str, Path] = {}
+
+    def name(self, file: InputFile, root: Path, base: Path) -> str:
+        if isinstance(self._rule, re.Pattern):
+            match = self._rule.search(file.relative)
+            if match is None and file.refused:
+                return file.relative  # a folder, for example
+            if match is None or not match.group(1):
+                raise FootageError(
+                    f"--camera {self._rule.pattern!r} does not match {file.relative}"
+                )
+            return match.group(1)
+        top = root.parent if file.path == root else root
+        local = display_name(file.path.relative_to(top).as_posix())
+        folder = local.rpartition("/")[0]
+        local = folder if folder and self._rule == "folder" else local
+        return self._free(local, root, top, base)
+
+    def _free(self, local: str, root: Path, top: Path, base: Path) -> str:
+        """`local`, unless another root has it already."""
+        prefix = display_name(top.relative_to(base).as_posix())
+        name = local
+        while self._root_of.setdefault(name, root) != root:
+            name = f"{prefix}/{name}"
+        return name

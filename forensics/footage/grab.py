@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from forensics.footage.pictures import is_still
 from forensics.footage.protocol import DecodeRequest, Sampling
 from forensics.footage.reader import DEFAULT_MAX_PIXELS, Ended, FrameReader, Opened, StillDone
-from forensics.types import STILL_SUFFIXES, Frame, ImageArray, Status
+from forensics.types import Frame, ImageArray, Status
 
 VIEW_IMGSZ = 32
 SLOTS = 4
@@ -22,7 +23,7 @@ def grab_frames(path: Path, indices: Collection[int]) -> Iterator[tuple[int, Ima
     wanted = tuple(sorted(set(indices)))
     if not wanted:
         return
-    stills = path.suffix.lower() in STILL_SUFFIXES
+    stills = is_still(path)
     with FrameReader(_request((path,), stills=stills, wanted=wanted), slots=SLOTS) as reader:
         for event in reader.events():
             if isinstance(event, Frame):

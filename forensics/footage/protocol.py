@@ -175,7 +175,6 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "interlaced": boolean,
     "vfr": partial(optional, boolean),
     "rotation": partial(integer, low=0, high=359),
-    "first_pts": partial(optional, integer),
     "last_pts": partial(optional, integer),
 }
 

@@ -52,12 +52,16 @@ class SegmentStart:
 
 @dataclass(frozen=True, slots=True)
 class StillDone:
-    """A still image came to its end."""
+    """A still image came to its end; of its further pictures, `left_out` were not decoded.
+
+    None of them is known to be there when that is 0; None means that nobody knows how many.
+    """
 
     item: int
     status: Status
     reason: str
     rotation: int
+    left_out: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +212,8 @@ class FrameReader:
             case "still":
                 status, reason = Status(message["status"]), protocol.text(message["reason"])
                 rotation = protocol.integer(message["rotation"], 0, 359)
-                return StillDone(self._item(message["item"]), status, reason, rotation)
+                left_out = protocol.optional(protocol.count, message.get("left_out", 0))
+                return StillDone(self._item(message["item"]), status, reason, rotation, left_out)
             case "ended":
                 status, reason = Status(message["status"]), protocol.text(message["reason"])
                 return Ended(status, reason, protocol.facts_from_message(message))

@@ -210,7 +210,7 @@ class VideoDecoding:
             rows.append(self._gap(unread, missing, (decoded, None), (last_s, end_s), ended.reason))
         for _ in range(facts.get("other_streams", 0)):
             state = CoverageState.NOT_REACHED
-            reason = "another video stream of the file: only the first one is scanned"
+            reason = "another stream of the file: only its first video stream is scanned"
             rows.append(self._gap(state, None, (None, None), (None, None), reason))
         return rows if ended.status is not Status.OK else []
 
@@ -265,6 +265,7 @@ class StillsDecoding:
         self._crashes: dict[int, int] = {}
         self._rows: list[FileDone] = []
         self._scanned: list[int] = []
+        self._suspect: set[int] = set()
 
     def items(self, reader: FrameReader, start: StartReader) -> Iterator[Item]:
         while True:
@@ -293,6 +294,8 @@ class StillsDecoding:
                 return
             self._held.append(event)
             self._scanned.append(event.index)
+            if event.suspect:
+                self._suspect.add(event.index)
             if len(self._held) >= held_frames(self._batch, reader):
                 yield self._flush(reader)
         elif isinstance(event, Drain):
@@ -300,7 +303,7 @@ class StillsDecoding:
                 yield self._flush(reader)
             yield from [(Drained(), ())] * DEPTH
         elif isinstance(event, StillDone):
-            self._end(event.item, event.status, event.reason, event.rotation)
+            self._end(event.item, event.status, event.reason, event.rotation, event.left_out)
 
     def _flush(self, reader: FrameReader) -> Item:
         frames, self._held = tuple(self._held), []
@@ -317,7 +320,9 @@ class StillsDecoding:
             status = Status.CRASHED if ended.status is Status.OK else ended.status
             self._end(item, status, ended.reason or "the decoder left it out", 0)
 
-    def _end(self, item: int, status: Status, reason: str, rotation: int) -> None:
+    def _end(
+        self, item: int, status: Status, reason: str, rotation: int, left_out: int | None = 0
+    ) -> None:
         if item not in self._left:
             return
         self._left.remove(item)
@@ -332,21 +337,31 @@ class StillsDecoding:
             media_id,
             **header_facts(self._infos.get(item), rotation),
             frames_decoded=int(scanned),
-            frames_suspect=int(scanned and status is Status.PARTIAL),
+            frames_suspect=int(item in self._suspect),
             interlaced=False,
             status=str(status),
             reason=reason,
         )
         row |= {"duration_s": None, "start_time_s": None, "time_base": None}
         row |= {"frame_rate_header": None, "frames_header": 1}
-        row["_coverage"] = [] if scanned else [self._unread(item, reason)]
+        rest = self._gap(item, CoverageState.NOT_REACHED, left_out, (1, None), reason)
+        unread = self._gap(item, CoverageState.UNDECODABLE, 1, (0, 1), reason)
+        row["_coverage"] = [*([] if scanned else [unread]), *([rest] if left_out != 0 else [])]
         final = scanned or change != VANISHED
         self._rows.append(FileDone(row, final=final, size_bytes=file.size_bytes))
 
-    def _unread(self, item: int, reason: str) -> dict[str, Any]:
+    def _gap(
+        self,
+        item: int,
+        state: CoverageState,
+        n_frames: int | None,
+        frames: tuple[int, int | None],
+        reason: str,
+    ) -> dict[str, Any]:
         path, media_id = self._files[item].relative, self._hashes[item]
-        state = CoverageState.UNDECODABLE
-        return coverage_row(media_id, path, None, state, n_frames=1, frames=(0, 1), reason=reason)
+        return coverage_row(
+            media_id, path, None, state, n_frames=n_frames, frames=frames, reason=reason
+        )
 
     def _finish(self) -> Iterator[Item]:
         coverage = [

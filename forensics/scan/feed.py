@@ -55,7 +55,8 @@ class Feed:
     ) -> None:
         self._settings = settings
         self._known = KnownFiles(ledger)
-        self._scanned_as: dict[str, str] = {}
+        self._scanned_as = self._known.originals()
+        self._offered = {file.relative for file in inputs}
         self._readers: set[FrameReader] = set()
         self._closed = False
         waiting = [f for f in inputs if self._is_waiting(f)]
@@ -85,9 +86,12 @@ class Feed:
     def _is_waiting(self, file: InputFile) -> bool:
         if not self._known.is_done(file):
             return True
-        media_id = self._known.media_id(file)
-        if media_id is not None:
-            self._scanned_as.setdefault(media_id, self._known.scanned_as(file))
+        media_id, original = self._known.media_id(file), self._known.scanned_as(file)
+        if media_id is None:
+            return False
+        if media_id not in self._scanned_as and original not in self._offered:
+            return True  # a copy of what was to be scanned, and is gone: it is scanned itself
+        self._scanned_as.setdefault(media_id, original)
         return False
 
     def _submit(self, number: int) -> Future[_Prepared]:

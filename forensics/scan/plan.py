@@ -57,8 +57,13 @@ class KnownFiles:
             self._check_content(file, row["media_id"])
         return done
 
+    def originals(self) -> dict[str, str]:
+        """Content -> the path under which it came to its end, whether still offered or not."""
+        ends = [row for done, row in self._media.values() if done and not row.get("duplicate_of")]
+        return {row["media_id"]: row["path"] for row in ends if row["media_id"] is not None}
+
     def scanned_as(self, file: InputFile) -> str:
-        """The path under which the content of a file that is done was scanned."""
+        """The path under which the content of a file that is done was, or is to be, scanned."""
         _, row = self._media[file.relative]
         return row.get("duplicate_of") or file.relative
 

@@ -229,9 +229,17 @@ def test_time_sampling_does_not_depend_on_the_start(tmp_path: Path) -> None:
     assert picks[0] == picks[1] == list(range(0, 30, 5))
 
 
-def test_time_sampling_without_a_clock_takes_every_frame(tmp_path: Path) -> None:
+def test_time_sampling_without_a_clock_takes_every_frame_and_says_so(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "raw.h264", frames=6)
-    assert decode(clip, sampling=Sampling(time_step_s=10)).numbers == list(range(6))
+    seen = decode(clip, sampling=Sampling(time_step_s=10))
+    assert seen.numbers == list(range(6))
+    assert seen.end.status is Status.OK
+    said = "6 of its frames have no time: all of them are processed, not one each 10 s"
+    assert seen.end.reason == said
+    timed = write_clip(tmp_path / "c.mp4", frames=6)
+    assert decode(timed, sampling=Sampling(time_step_s=10)).end.reason == ""
+    for sampling in (Sampling(), Sampling(frame_step=2), Sampling(keyframes_only=True)):
+        assert decode(clip, sampling=sampling).end.reason == ""
 
 
 def test_segments_are_cut_at_keyframes(tmp_path: Path) -> None:

@@ -85,14 +85,50 @@ def test_what_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
-def test_an_unlistable_folder_is_an_error(tmp_path: Path) -> None:
-    touch(tmp_path / "a.mp4", tmp_path / "closed" / "b.mp4")
+def test_a_closed_folder_does_not_hide_the_others(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp4", tmp_path / "closed" / "b.mp4", tmp_path / "open" / "c.mp4")
     (tmp_path / "closed").chmod(0)
     try:
+        found = {f.relative: f.refused for f in find_inputs([tmp_path], recursive=True)}
+        assert list(found) == ["a.mp4", "closed", "open/c.mp4"]
+        assert found["closed"] == "cannot be listed: Permission denied"
+        assert passed_over([tmp_path], recursive=True) == {}
         with pytest.raises(FootageError, match="cannot list"):
-            find_inputs([tmp_path], recursive=True)
+            find_inputs([tmp_path / "closed"], recursive=True)
     finally:
         (tmp_path / "closed").chmod(0o700)
+
+
+def bury(top: Path) -> str:
+    """Make folders below `top` until the path is too long to be named, with a clip in each; the
+    relative path of the first one that cannot be listed."""
+    before, name = os.getcwd(), "d" * 250
+    path = str(top)
+    os.chdir(top)
+    try:
+        while len(os.fsencode(path)) < os.pathconf("/", "PC_PATH_MAX"):
+            os.mkdir(name)
+            os.chdir(name)
+            path = f"{path}/{name}"
+            Path("b.mp4").write_bytes(b"x")
+        os.symlink(".", "round")
+    finally:
+        os.chdir(before)
+    return os.path.relpath(path, top)
+
+
+def test_a_folder_that_cannot_be_listed_does_not_hide_the_others(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp4", tmp_path / "z" / "c.mp4", tmp_path / "z" / "c.txt")
+    deep = bury(tmp_path)
+    found = {f.relative: f.refused for f in find_inputs([tmp_path], recursive=True)}
+    names = list(found)
+    assert (names[0], names[-2:]) == ("a.mp4", [deep, "z/c.mp4"])
+    assert found[deep] == "cannot be listed: File name too long"
+    assert [name for name, why in found.items() if why] == [deep]
+    assert len(names) == 3 + deep.count("/"), "a clip in each folder that can be listed"
+    assert passed_over([tmp_path], recursive=True) == {".txt": 1}
+    files = find_inputs([tmp_path], recursive=True, camera="([a-z])[.]mp4")
+    assert {f.relative: f.camera_id for f in files}[deep] == deep, "no rule fits a folder"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +142,27 @@ def test_what_a_camera_is(tmp_path: Path, rule: str, cameras: list[str]) -> None
     touch(tmp_path / "gate" / "a.mp4", tmp_path / "gate" / "old" / "b.mp4", tmp_path / "top.mp4")
     files = find_inputs([tmp_path], recursive=True, camera=rule)
     assert sorted(file.camera_id for file in files) == cameras
+
+
+@pytest.mark.parametrize("rule", ["folder", "file"])
+def test_naming_another_folder_changes_no_camera(tmp_path: Path, rule: str) -> None:
+    touch(*(tmp_path / "day1" / name for name in ("1.mp4", "2.mp4", "gate/3.mp4", "gate/4.mp4")))
+    touch(*(tmp_path / "day2" / name for name in ("2.mp4", "5.mp4", "gate/3.mp4", "yard/6.mp4")))
+
+    def cameras(*roots: Path) -> dict[str, str]:
+        files = find_inputs(roots, recursive=True, camera=rule)
+        return {file.path.relative_to(tmp_path).as_posix(): file.camera_id for file in files}
+
+    alone = cameras(tmp_path / "day1")
+    both = cameras(tmp_path / "day1", tmp_path / "day2")
+    assert alone.items() <= both.items()
+    assert alone["day1/1.mp4"] == "1.mp4"
+    gate = {"folder": "gate", "file": "gate/3.mp4"}[rule]
+    assert (both["day1/gate/3.mp4"], both["day2/gate/3.mp4"]) == (gate, f"day2/{gate}")
+    assert both["day2/2.mp4"] == "day2/2.mp4", "another camera than the 2.mp4 of day1"
+    assert len(set(both.values())) == {"folder": 7, "file": 8}[rule]
+    named = cameras(tmp_path / "day1" / "1.mp4", tmp_path / "day1" / "2.mp4", tmp_path / "day2")
+    assert (named["day1/1.mp4"], named["day1/2.mp4"]) == ("1.mp4", "2.mp4")
 
 
 def test_cameras_by_pattern(tmp_path: Path) -> None:

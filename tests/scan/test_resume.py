@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -213,6 +214,22 @@ def test_a_copy_among_stills_is_no_reason_to_forget_the_original(tmp_path: Path)
     run = open_run(tmp_path / "run")
     assert [row["status"] for row in result.media] == ["ok"] * 3
     assert run.frames.num_rows == 2
+
+
+def test_the_sums_list_parts_as_they_were_committed(clips: Path, tmp_path: Path) -> None:
+    quick(clips, tmp_path / "run")
+    before = (tmp_path / "run" / "SHA256SUMS").read_text()
+    assert before.count("frames/") == before.count("detections/") == 4
+    part = next((tmp_path / "run" / "frames").iterdir())
+    sound = part.read_bytes()
+    part.write_bytes(sound[:-1])
+    quick(clips, tmp_path / "run")  # nothing to do, but to write the sums again
+    assert f"{hashlib.sha256(sound).hexdigest()}  frames/{part.name}" in before
+    assert (
+        f"{hashlib.sha256(sound).hexdigest()}  frames/{part.name}"
+        in (tmp_path / "run" / "SHA256SUMS").read_text()
+    )
+    assert [p for p in problems(tmp_path / "run") if p.startswith(f"frames/{part.name}")]
 
 
 def changed_settings() -> list[tuple[str, dict[str, Any]]]:
