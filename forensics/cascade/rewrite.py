@@ -21,10 +21,10 @@ import numpy as np
 
 from forensics.cascade.definition import FILE_NAME, CascadeDefinition, ModelRef, load_cascade
 from forensics.errors import CascadeError
+from forensics.hashes import sha256_of
 from forensics.types import OperatingPoint
 
 SECTION = "operating_point"
-CHUNK = 1 << 20
 _HEADER = re.compile(rf"^[ \t]*\[[ \t]*{SECTION}[ \t]*\][ \t]*(#.*)?$", re.MULTILINE)
 _ANY_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _STRING = r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\''
@@ -156,15 +156,7 @@ def _copy_files(source: CascadeDefinition, to: Path) -> None:
         raise CascadeError(f"{source.folder} lacks {missing[0]}; restore the file")
     for name in sorted(names):
         shutil.copyfile(source.folder / name, to / name)
-        if name in wanted and _sha256(to / name) != wanted[name].sha256:
+        if name in wanted and sha256_of(to / name) != wanted[name].sha256:
             raise CascadeError(
                 f"{source.folder / name} has another SHA-256 than {FILE_NAME} says; restore it"
             )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -57,7 +57,7 @@ Exit code 3: finished, but some footage was not scanned (listed at the end).""",
     default="folder",
     show_default=True,
     help="What a camera is: folder (files directly in PATH are each their own), file, or a "
-    "regular expression whose first group is taken from the path.",
+    "regular expression whose first group is taken from the path. Named within each PATH.",
 )
 @click.option(
     "--backend",
@@ -81,7 +81,9 @@ Exit code 3: finished, but some footage was not scanned (listed at the end).""",
 )
 @click.option("--frame-sample", type=click.IntRange(1), help="Process every N-th frame.")
 @click.option(
-    "--time-sample", type=click.FloatRange(0, min_open=True), help="Process one frame each SEC."
+    "--time-sample",
+    type=click.FloatRange(0, min_open=True),
+    help="Process one frame each SEC. Of footage without times all are; its row says so.",
 )
 @click.option("--keyframes-only", is_flag=True, help="Process the video's own keyframes only.")
 @click.option(

@@ -11,6 +11,7 @@ from typing import Any
 
 import forensics
 from forensics.errors import TruthError
+from forensics.hashes import sha256_of
 from forensics.report.wording import count, threshold
 from forensics.runlog.manifest import FILE_NAME
 from forensics.runlog.reader import RunTables
@@ -157,7 +158,7 @@ def _plain(value: Any) -> str:
 
 def _hash_of(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_of(path)
     except OSError:
         return ""
 
@@ -178,7 +179,6 @@ def hash_truth(paths: Sequence[Path], sources: Sequence[str]) -> tuple[Item, ...
 
 def _truth_hash(path: Path) -> str:
     try:
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise TruthError(f"{path}: {error.strerror}; check the path of the truth") from error

@@ -17,7 +17,7 @@ from forensics.runlog.ledger import SIDE_FILES, SUMS_NAME, FileHash, Ledger, Seg
 from forensics.runlog.manifest import read_manifest
 from forensics.runlog.writer import DETECTIONS_FOLDER, FRAMES_FOLDER
 
-__all__ = ["SUMS_NAME", "Extent", "Finding", "extent_of", "verify_run"]
+__all__ = ["SUMS_NAME", "Extent", "Finding", "check_seal", "extent_of", "verify_run"]
 
 EXPECTED = ("run.json", "ledger.sqlite", "media.parquet", "coverage.parquet", "timings.json")
 LOCK_NAME = ".lock"  # empty; a scan holds it
@@ -196,6 +196,25 @@ def _sums(folder: Path, segments: list[SegmentRow]) -> Iterator[Finding]:
         elif listed[name] != parts[name]:
             yield Finding("table", SUMS_NAME, f"{name}: {_compare(parts[name], listed[name])}")
     yield from _unlisted(folder, {SUMS_NAME, LOCK_NAME, *EXPECTED, *parts, *listed})
+
+
+def check_seal(folder: Path) -> None:
+    """Raise RunLogError where the tables of a sealed run are not those that were sealed.
+
+    A scan that goes on with a run seals it again, and what was changed meanwhile with it.
+    """
+    if not (folder / SUMS_NAME).exists():
+        return
+    try:
+        listed = _read_sums(folder / SUMS_NAME)
+        changed = [n for n in EXPECTED if n in listed and sha256_of(folder / n) != listed[n]]
+    except (OSError, ValueError) as error:
+        raise RunLogError(f"{folder}: {SUMS_NAME} or a table cannot be read: {error}") from error
+    if changed:
+        raise RunLogError(
+            f"{folder / changed[0]} was changed after the scan had ended; run `verify` on the run, "
+            "restore that file, or scan anew into another --out"
+        )
 
 
 def _unlisted(folder: Path, known: Collection[str]) -> Iterator[Finding]:

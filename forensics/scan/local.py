@@ -26,6 +26,7 @@ from forensics.runlog.manifest import (
     write_manifest,
 )
 from forensics.runlog.schemas import SCHEMA_VERSION
+from forensics.runlog.verify import check_seal
 from forensics.runlog.writer import write_json
 from forensics.scan.events import FileDone, FileHashed, Frames, SegmentDone, SegmentDropped
 from forensics.scan.feed import Feed
@@ -125,6 +126,7 @@ class _Scan:
     def run(self, opened: OpenCascade) -> ScanResult:
         started = time.monotonic()
         earlier = _earlier_manifest(self._folder, self._base)
+        check_seal(self._folder)
         ledger = Ledger(self._folder, self._settings.config_hash())
         try:
             with closing(Feed(self._inputs, ledger, self._settings)) as feed:

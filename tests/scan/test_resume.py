@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,11 @@ import pytest
 
 from forensics.cascade.definition import ZOO, load_cascade
 from forensics.errors import CascadeError, ForensicsError, RunLogError
-from forensics.runlog.ledger import Ledger
+from forensics.runlog.ledger import SIDE_FILES, Ledger
 from forensics.runlog.reader import open_run
 from forensics.runlog.verify import extent_of, verify_run
 from forensics.scan import plan
+from forensics.scan.finish import write_sums
 from forensics.scan.settings import library_versions
 from forensics.tiling import Tiling
 from tests.support.clips import write_clip, write_still
@@ -192,6 +194,7 @@ def test_a_run_of_an_earlier_version_keeps_its_session(clips: Path, tmp_path: Pa
     del manifest["sessions"]
     (run / "run.json").write_text(json.dumps(manifest))
     (run / "timings.json").write_text('{"elapsed_s": 2.0, "frames": 30, "batch": 4}')
+    write_sums(run)  # as that version sealed it
     quick(clips, run, argv=["two"])
     gone_on = json.loads((run / "run.json").read_bytes())
     assert [session["argv"] for session in gone_on["sessions"]] == [["one"], ["two"]]
@@ -346,6 +349,28 @@ def test_more_files_may_join_a_run(clips: Path, tmp_path: Path) -> None:
     quick(clips, tmp_path / "run", progress=again)
     assert again.seen == 10
     assert not problems(tmp_path / "run")
+
+
+@pytest.mark.parametrize("table", ["media.parquet", "run.json", "ledger.sqlite"])
+def test_a_sealed_run_that_was_changed_is_not_sealed_again(
+    clips: Path, tmp_path: Path, table: str
+) -> None:
+    """Else going on with it would hide what was changed."""
+    run = tmp_path / "run"
+    quick(clips, run, progress=Interrupting("file", 1))
+    if table == "ledger.sqlite":
+        database = sqlite3.connect(run / table)
+        with database:
+            database.execute("UPDATE media SET row = replace(row, 'ok', 'partial')")
+        database.close()
+        for name in SIDE_FILES:
+            (run / name).unlink(missing_ok=True)
+    else:
+        (run / table).write_bytes((run / table).read_bytes() + b" ")
+    seal = (run / "SHA256SUMS").read_bytes()
+    with pytest.raises(RunLogError, match=f"{table} was changed after the scan had ended"):
+        quick(clips, run)
+    assert (run / "SHA256SUMS").read_bytes() == seal
 
 
 def test_other_footage_is_refused(clips: Path, tmp_path: Path) -> None:
