@@ -56,7 +56,10 @@ class SparseBoxes:
 
 class _Branch:
     """The branch of the boxes from a map of shape (1, channels, h, w), whose cells are `stride`
-    pixels wide."""
+    pixels wide.
+
+    All is compiled at once: in the middle of a scan, in another thread, it would take memory anew.
+    """
 
     def __init__(
         self,
@@ -66,42 +69,37 @@ class _Branch:
         stride: float,
         config: dict[str, Any],
     ) -> None:
-        self._network, self._reach, self._shape, self._stride = network, reach, shape, stride
-        self._config = config
+        def compiled(batch: int, height: int, width: int) -> Requests:
+            own = network.clone()
+            own.reshape([batch, shape[1], height, width])
+            return Requests(own, config)
+
+        self._reach, self._stride = reach, stride
         self._sides = window_sides(shape[2], shape[3])
-        self._of_windows = self._compiled(TOGETHER, self._sides)
-        self._of_map: Requests | None = None
+        self._parts = (TOGETHER, shape[1], *self._sides)
+        self._of_map = compiled(1, shape[2], shape[3])
+        self._of_windows = compiled(TOGETHER, *self._sides) if self._sides != shape[2:] else None
 
     def fill(self, boxes: FloatArray, values: NDArray[Any], cells: NDArray[np.bool_]) -> None:
         """Compute those of `boxes` (4, h, w) that `cells` (h, w) ask for, and some around them."""
-        places = windows(cells, self._reach)
-        if len(places) * WINDOW**2 * OVERHEAD > cells.size:
-            with self._whole().run(values) as (found,):
+        places = windows(cells, self._reach) if self._of_windows else []
+        if self._of_windows is None or len(places) * WINDOW**2 * OVERHEAD > cells.size:
+            with self._of_map.run(values) as (found,):
                 boxes[:] = found.reshape(boxes.shape)
-        else:
-            for start in range(0, len(places), TOGETHER):
-                self._fill_blocks(boxes, values, places[start : start + TOGETHER])
+            return
+        for start in range(0, len(places), TOGETHER):
+            self._fill_blocks(self._of_windows, boxes, values, places[start : start + TOGETHER])
 
     def _fill_blocks(
-        self, boxes: FloatArray, values: NDArray[Any], places: Sequence[Window]
+        self, network: Requests, boxes: FloatArray, values: NDArray[Any], places: Sequence[Window]
     ) -> None:
         height, width = self._sides
-        parts = np.zeros((TOGETHER, self._shape[1], height, width), values.dtype)
+        parts = np.zeros(self._parts, values.dtype)
         for part, place in zip(parts, places, strict=False):
             part[:] = values[0, :, place.top :, place.left :][:, :height, :width]
-        with self._of_windows.run(parts) as (found,):
-            for place, one in zip(places, found.reshape(TOGETHER, 4, height, width), strict=False):
+        with network.run(parts) as (found,):
+            for place, one in zip(places, found.reshape(-1, 4, height, width), strict=False):
                 block = boxes[:, place.rows, place.columns]
                 block[:] = one[:, place.rows_inside, place.columns_inside]
                 block[0] += np.float32(place.left * self._stride)
                 block[1] += np.float32(place.top * self._stride)
-
-    def _whole(self) -> Requests:
-        if self._of_map is None:
-            self._of_map = self._compiled(1, (self._shape[2], self._shape[3]))
-        return self._of_map
-
-    def _compiled(self, batch: int, sides: tuple[int, int]) -> Requests:
-        network = self._network.clone()
-        network.reshape([batch, self._shape[1], *sides])
-        return Requests(network, self._config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ def _export(given: GivenTruth, out: Path, options: dict[str, Any]) -> None:
             f"{recall['level']} found, FP32 {recall['mean_found_reference']:.1f}, mean at "
             f"{recall['budgets'][0]} to {recall['budgets'][1]} false alarms"
         )
-    folder = Path(out).resolve()
+    folder = str(out) if os.sep in str(out) else f"./{out}"  # a bare word is a bundled cascade
     console.print(f"next: forensics scan FOOTAGE --cascade {folder} --out RUN", markup=False)
 
 
