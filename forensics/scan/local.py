@@ -25,6 +25,7 @@ from forensics.runlog.manifest import (
     with_session,
     write_manifest,
 )
+from forensics.runlog.parts import read_table
 from forensics.runlog.schemas import SCHEMA_VERSION
 from forensics.runlog.verify import check_seal
 from forensics.runlog.writer import write_json
@@ -226,7 +227,14 @@ def _complete(
         known = KnownFiles(ledger)
         for file in inputs:
             known.is_done(file)
-        return media_rows(ledger, inputs)[0]
+        rows = media_rows(ledger, inputs)[0]
+    # Another --camera is something to write down.
+    return rows if _cameras(folder) == {row["path"]: row["camera_id"] for row in rows} else None
+
+
+def _cameras(folder: Path) -> dict[str, str]:
+    media = read_table(folder / "media.parquet", columns=["path", "camera_id"])
+    return {row["path"]: row["camera_id"] for row in media.to_pylist()}
 
 
 def _ended(file: InputFile, recorded: tuple[bool, dict[str, Any]] | None) -> bool:

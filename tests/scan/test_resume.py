@@ -17,15 +17,17 @@ import pytest
 
 from forensics.cascade.definition import ZOO, load_cascade
 from forensics.errors import CascadeError, ForensicsError, RunLogError
+from forensics.footage.find import find_inputs
 from forensics.runlog.ledger import SIDE_FILES, Ledger
 from forensics.runlog.reader import open_run
 from forensics.runlog.verify import extent_of, verify_run
 from forensics.scan import plan
 from forensics.scan.finish import write_sums
+from forensics.scan.local import scan
 from forensics.scan.settings import library_versions
 from forensics.tiling import Tiling
 from tests.support.clips import write_clip, write_still
-from tests.support.scans import Silent, fingerprint, run_small_scan
+from tests.support.scans import Silent, fingerprint, run_small_scan, small_settings
 
 
 class Interrupting(Silent):
@@ -349,6 +351,23 @@ def test_more_files_may_join_a_run(clips: Path, tmp_path: Path) -> None:
     quick(clips, tmp_path / "run", progress=again)
     assert again.seen == 10
     assert not problems(tmp_path / "run")
+
+
+def test_another_camera_rule_is_written_down_though_nothing_is_left_to_scan(
+    clips: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    quick(clips, run)
+    inputs = find_inputs([clips], recursive=False, camera="([ab])")
+    for _ in range(2):
+        again = Silent()
+        scan(inputs, clips, run, small_settings(detector_only=True), progress=again)
+        assert again.seen == 0
+    media = open_run(run).media.to_pylist()
+    assert {row["camera_id"] for row in media} == {"a", "b"}
+    sessions = json.loads((run / "run.json").read_bytes())["sessions"]
+    assert len(sessions) == 2  # the third scan found all as it asked
+    assert not problems(run)
 
 
 @pytest.mark.parametrize("table", ["media.parquet", "run.json", "ledger.sqlite"])
