@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from forensics.backends import Model, Normalisation, infer_above, open_engine
+from forensics.backends import Engine, Model, Normalisation, infer_above, open_engine
 from forensics.backends.ov_halves import halves
 from forensics.backends.windows import WINDOW, window_sides, windows
 from forensics.bench.measure import letterboxed
@@ -59,12 +59,17 @@ def frames() -> NDArray[np.uint8]:
     return np.stack(seen)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    model = SPEC.files[request.param].load(request.param, 640)
+    return open_engine("openvino", model, SPEC.normalisation)
+
+
 @pytest.mark.parametrize("floor", [0.01, 0.05, 0.15, 0.9999])
 def test_boxes_are_those_of_the_whole_network(
-    frames: NDArray[np.uint8], precision: str, floor: float
+    frames: NDArray[np.uint8], engine: Engine, floor: float
 ) -> None:
-    engine = open_engine("openvino", SPEC.files[precision].load(precision, 640), SPEC.normalisation)
+    precision = engine.provenance.precision
     whole, some = engine.infer(frames), infer_above(engine, frames, floor)
     # One half's scores are rounded to 8 bits at the same places, but not by the same kernels.
     tolerance = 1e-6 if precision == "fp32" else 0.02
@@ -76,20 +81,17 @@ def test_boxes_are_those_of_the_whole_network(
     assert (some[:, :4] == 0).all(axis=1).any(), "every box was computed"
 
 
-def test_each_picture_is_computed_alone(frames: NDArray[np.uint8]) -> None:
-    engine = open_engine("openvino", SPEC.files["int8"].load("int8", 640), SPEC.normalisation)
+def test_each_picture_is_computed_alone(frames: NDArray[np.uint8], engine: Engine) -> None:
     together = infer_above(engine, frames, 0.05)
     for n in range(len(frames)):
         assert np.array_equal(infer_above(engine, frames[[n]], 0.05)[0], together[n])
 
 
-def test_a_low_floor_takes_the_whole_network(frames: NDArray[np.uint8]) -> None:
-    engine = open_engine("openvino", SPEC.files["fp32"].load("fp32", 640), SPEC.normalisation)
+def test_a_low_floor_takes_the_whole_network(frames: NDArray[np.uint8], engine: Engine) -> None:
     assert np.array_equal(infer_above(engine, frames[:1], 0.001), engine.infer(frames[:1]))
 
 
-def test_no_pictures_no_boxes(frames: NDArray[np.uint8]) -> None:
-    engine = open_engine("openvino", SPEC.files["fp32"].load("fp32", 640), SPEC.normalisation)
+def test_no_pictures_no_boxes(frames: NDArray[np.uint8], engine: Engine) -> None:
     assert infer_above(engine, frames[:0], 0.05).shape == (0, 5, 5040)
 
 
