@@ -22,7 +22,7 @@ from forensics.scan.rows import media_row
 from forensics.truth.load import load_truth
 from tests.footage.test_find import bury
 from tests.scan.test_resume import Interrupting
-from tests.support.clips import write_clip, write_still
+from tests.support.clips import write_clip, write_stills_with_a_copy
 from tests.support.scans import Silent, fingerprint, run_small_scan, small_settings
 
 SAMPLED = Sampling(frame_step=5)
@@ -84,11 +84,7 @@ def test_a_copy_that_joins_before_its_original_changes_no_count(
 
 
 def test_a_copy_whose_original_is_gone_before_its_turn_is_scanned(tmp_path: Path) -> None:
-    folder = tmp_path / "stills"
-    folder.mkdir()
-    write_still(folder / "1.png", 1)
-    shutil.copy(folder / "1.png", folder / "2.png")
-    write_still(folder / "3.png", 3)
+    folder = write_stills_with_a_copy(tmp_path / "stills")
     quick(folder, tmp_path / "run", progress=Interrupting("file", 1))  # the copy is on record
     (folder / "1.png").unlink()
     result = quick(folder, tmp_path / "run")

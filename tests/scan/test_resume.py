@@ -26,7 +26,7 @@ from forensics.scan.finish import write_sums
 from forensics.scan.local import scan
 from forensics.scan.settings import library_versions
 from forensics.tiling import Tiling
-from tests.support.clips import write_clip, write_still
+from tests.support.clips import write_clip, write_stills_with_a_copy
 from tests.support.scans import Silent, fingerprint, run_small_scan, small_settings
 
 
@@ -207,11 +207,7 @@ def test_a_run_of_an_earlier_version_keeps_its_session(clips: Path, tmp_path: Pa
 
 def test_a_copy_among_stills_is_no_reason_to_forget_the_original(tmp_path: Path) -> None:
     """The copy is recorded before its chunk is decoded: an interruption falls in between."""
-    folder = tmp_path / "stills"
-    folder.mkdir()
-    write_still(folder / "1.png", 1)
-    shutil.copy(folder / "1.png", folder / "2.png")
-    write_still(folder / "3.png", 3)
+    folder = write_stills_with_a_copy(tmp_path / "stills")
     stopped = quick(folder, tmp_path / "run", progress=Interrupting("file", 1))
     assert stopped.interrupted
     assert {row["status"] for row in stopped.media} == {"partial"}

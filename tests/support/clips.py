@@ -7,6 +7,7 @@ picture which frame it really is.
 from __future__ import annotations
 
 import random
+import shutil
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
@@ -102,6 +103,15 @@ def write_still(path: Path, number: int, size: tuple[int, int] = (160, 120)) -> 
     packets = [*context.encode(picture), *context.encode(None)]
     path.write_bytes(b"".join(bytes(packet) for packet in packets))
     return path
+
+
+def write_stills_with_a_copy(folder: Path) -> Path:
+    """1.png, 2.png with the same content, and 3.png, in a new folder."""
+    folder.mkdir()
+    write_still(folder / "1.png", 1)
+    shutil.copy(folder / "1.png", folder / "2.png")
+    write_still(folder / "3.png", 3)
+    return folder
 
 
 def write_tone(path: Path) -> Path:

@@ -100,23 +100,24 @@ def test_fiftyone_counts_from_one_in_fractions(tmp_path: Path) -> None:
     assert media.boxes.ignore.tolist() == [False, True, False]
 
 
-def test_fiftyone_exports_keep_frames_in_a_file_beside(tmp_path: Path) -> None:
+def write_frames_beside(folder: Path, sample_id: str, field: str) -> Path:
+    """A FiftyOne export whose one labelled frame, of `sample_id`, stands in frames.json."""
     data = samples(None)
     del data["samples"][0]["frames"]  # type: ignore[index]
-    path = write(tmp_path, "samples.json", data)
-    frame = {"_sample_id": {"$oid": "s1"}, "frame_number": 2, "boxes": detections(GUN)}
-    write(tmp_path, "frames.json", {"frames": [frame]})
+    frame = {"_sample_id": {"$oid": sample_id}, "frame_number": 2, field: detections(GUN)}
+    write(folder, "frames.json", {"frames": [frame]})
+    return write(folder, "samples.json", data)
+
+
+def test_fiftyone_exports_keep_frames_in_a_file_beside(tmp_path: Path) -> None:
+    path = write_frames_beside(tmp_path, "s1", "boxes")
     assert load_truth([path]).media[0].frames.tolist() == [1]
     for given in (None, "fiftyone"):
         assert load_truth([tmp_path], given).skipped == ("frames.json",)
 
 
 def test_frames_of_a_sample_that_is_not_listed_are_a_problem(tmp_path: Path) -> None:
-    data = samples(None)
-    del data["samples"][0]["frames"]  # type: ignore[index]
-    path = write(tmp_path, "samples.json", data)
-    frame = {"_sample_id": {"$oid": "s2"}, "frame_number": 2, "ground_truth": detections(GUN)}
-    write(tmp_path, "frames.json", {"frames": [frame]})
+    path = write_frames_beside(tmp_path, "s2", "ground_truth")
     (problem,) = load_truth([path]).problems
     assert problem.where == "frames.json: frames[0]"
     assert problem.what == "1 frames of a sample 's2' that is not listed; not read"
