@@ -23,6 +23,7 @@ Examples:
   forensics train classifier CROPS MORE --out FIT --epochs 30 --average 0.99
   forensics train classifier CROPS --out FIT --frozen --epochs 5
   forensics train classifier CROPS --out FIT --class-map cup=other --targets gun
+  forensics train classifier CROPS --out FIT --teacher handgun --imgsz 128 --colour grey
   forensics train classifier CROPS --out FIT --model mobilenetv3_small_100 --weights w.safetensors
 
 Interrupted? The same command goes on from the last whole epoch. Next: forensics export.
@@ -74,6 +75,19 @@ OPTIONS = [
         show_default=True,
         help="Decay of a running average of the weights, kept instead of them; 0: none.",
     ),
+    click.option(
+        "--imgsz",
+        type=click.IntRange(0, 1024),
+        default=0,
+        metavar="PX",
+        help="Side of the network's input: a smaller one costs less. Default: that of the crops.",
+    ),
+    click.option(
+        "--teacher",
+        default="",
+        metavar="CASCADE",
+        help="Learn what this cascade's classifier says of the crops, not their labels.",
+    ),
     *MACHINE_OPTIONS,
     click.option(
         "--colour",
@@ -121,13 +135,15 @@ def classifier_command(
     curves, confusion matrix and reliability diagram.
     """
     from forensics.training.classifier_settings import TrainSettings
+    from forensics.training.criteria import classes_of
     from forensics.training.examples import gather
     from forensics.training.train_classifier import train_classifier
 
     if options.pop("frozen"):
         options["freeze_epochs"] = options["epochs"]
     settings = TrainSettings(**options)
-    examples = gather(crops, targets, mapped, min_per_class=min_crops)
+    classes = classes_of(settings.teacher) if settings.teacher else None
+    examples = gather(crops, targets, mapped, classes=classes, min_per_class=min_crops)
     if examples.problems:
         stderr().print(f"{len(examples.problems)} crops left out: {out / 'problems.csv'}")
     with EpochProgress() as watch:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -46,8 +47,15 @@ def epoch_order(labels: Ints, seed: int, epoch: int, balance: float = 1.0) -> In
 
 
 def training_batches(
-    examples: Sequence[Example], labels: Ints, order: Ints, *, seed: int, epoch: int, batch: int,
-    colour: str, workers: int,
+    examples: Sequence[Example],
+    labels: Ints,
+    order: Ints,
+    *,
+    seed: int,
+    epoch: int,
+    batch: int,
+    colour: str,
+    workers: int,
 ) -> Iterator[tuple[ImageArray, Ints]]:
     """Augmented crops, uint8 (b, imgsz, imgsz, 3), and class numbers, int64 (b,)."""
     whole = max(1, len(order) // batch)  # a last batch of few crops would upset batch norms
@@ -63,12 +71,12 @@ def training_batches(
 
 
 def plain_batches(
-    examples: Sequence[Example], *, batch: int, colour: str, workers: int
+    examples: Sequence[Example], imgsz: int, *, batch: int, colour: str, workers: int
 ) -> Iterator[ImageArray]:
     """Crops as the cascade gives them to the network, uint8 (b, imgsz, imgsz, 3), in order."""
 
     def view(place: int) -> ImageArray:
-        rgb = picture(examples[place])
+        rgb = scaled(picture(examples[place]), imgsz)
         return grey(rgb) if colour == "grey" else rgb
 
     places = [range(k, min(k + batch, len(examples))) for k in range(0, len(examples), batch)]
@@ -85,6 +93,14 @@ def picture(example: Example) -> ImageArray:
     if rgb is None:
         raise TrainingError(f"{example.path} went away or was damaged meanwhile; run again")
     return rgb
+
+
+def scaled(crop: ImageArray, imgsz: int) -> ImageArray:
+    """uint8 (side, side, 3) -> uint8 (imgsz, imgsz, 3), averaged, where that is smaller."""
+    if crop.shape[0] == imgsz:
+        return crop
+    small = cv2.resize(crop, (imgsz, imgsz), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
 
 
 def to_input(

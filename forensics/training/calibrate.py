@@ -97,10 +97,11 @@ def calibrate_fit(folder: Path, examples: Examples, workers: int = 1) -> dict[st
 def check_fits(meta: FitMeta, examples: Examples) -> None:
     """Refuse crops that were cut by another rule, or gathered for other classes."""
     rule = examples.rule
-    if (rule.imgsz, rule.padding, rule.min_side) != (meta.imgsz, meta.padding, meta.min_side):
+    if (rule.imgsz, rule.padding, rule.min_side) != (meta.crop_side, meta.padding, meta.min_side):
         raise TrainingError(
             f"the crops are of {rule.words()}, but the network was trained on others "
-            f"({meta.imgsz} px, padding {meta.padding:g}, at least {meta.min_side} px); mine again"
+            f"({meta.crop_side} px, padding {meta.padding:g}, at least {meta.min_side} px); mine "
+            "again"
         )
     if examples.classes != meta.classes:
         raise TrainingError(

@@ -37,6 +37,7 @@ class FitMeta:
     A crop is a square of `padding` x the longer side of the box, at least `min_side` source
     pixels, scaled to `imgsz`; network input is (x / 255 - mean) / std, grey crops repeated over
     three channels where `colour` is "grey". `trained_on`, `settings` and `metrics` are records.
+    `crop_imgsz`: side of the crops in the data sets that it was trained on; 0 is `imgsz`.
     """
 
     model: str
@@ -53,6 +54,12 @@ class FitMeta:
     trained_on: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    crop_imgsz: int = 0
+
+    @property
+    def crop_side(self) -> int:
+        """Side in pixels of the crops that it is trained and calibrated on."""
+        return self.crop_imgsz or self.imgsz
 
     @property
     def target_indices(self) -> tuple[int, ...]:
@@ -192,6 +199,7 @@ def _meta(values: dict[str, Any]) -> FitMeta:
         trained_on=dict(values["trained_on"]),
         settings=dict(values["settings"]),
         metrics=dict(values["metrics"]),
+        crop_imgsz=int(values.get("crop_imgsz", 0)),
     )
     if not set(meta.targets) <= set(meta.classes) or not meta.targets:
         raise ValueError("targets are not among classes")

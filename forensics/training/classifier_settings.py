@@ -24,7 +24,9 @@ class TrainSettings:
 
     `balance` 1 shows all classes equally often, 0 as often as there are crops. `average`: decay
     per step of a running average of the weights, which is then what is kept; 0 is none. `patience`:
-    epochs without a better validation before the run ends.
+    epochs without a better validation before the run ends. `imgsz`: side of the network's input,
+    0 that of the crops. `teacher`: a cascade whose classifier's answers are learned instead of the
+    labels; "" is none.
     """
 
     model: str = LITE0
@@ -39,6 +41,8 @@ class TrainSettings:
     balance: float = 1.0
     average: float = 0.0
     colour: str = "rgb"
+    imgsz: int = 0
+    teacher: str = ""
     seed: int = 0
     device: str = "cpu"
     precision: str = "auto"
@@ -62,9 +66,12 @@ def resolve_precision(precision: str, device: str) -> str:
 
 
 def make_optimiser(model: torch.nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW; vectors (biases, norms) do not decay; each group knows its share of the rate."""
+    """AdamW; vectors (biases, norms) do not decay; each group knows its share of the rate.
+
+    A backbone that learns to do with less than it was made for has as much to learn as the head.
+    """
     head = head_names(model)
-    slow = 1.0 if settings.weights == RANDOM else BACKBONE_RATE
+    slow = 1.0 if settings.weights == RANDOM or settings.teacher else BACKBONE_RATE
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, value in model.named_parameters():
         decay = settings.weight_decay if value.ndim > 1 else 0.0

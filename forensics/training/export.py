@@ -220,7 +220,10 @@ def _crop_spec(plan: ExportPlan, base: CascadeDefinition) -> ClassifierSpec:
             f"{source.name} has no classifier, so nothing says how to cut crops; give a --base "
             "that has one"
         )
-    return source.classifier
+    if plan.classifier is None or plan.classifier.is_dir():
+        return source.classifier
+    side = onnx_files.input_side(onnx_files.read_graph(plan.classifier))
+    return replace(source.classifier, imgsz=side or source.classifier.imgsz)
 
 
 def _classifier(plan: ExportPlan, base: CascadeDefinition, crops: ImageArray) -> onnx.ModelProto:

@@ -70,9 +70,7 @@ def detector_from_checkpoint(
     return _checked(graph, path), names
 
 
-def classifier_from_fit(
-    folder: Path, crops: ImageArray | None
-) -> tuple[onnx.ModelProto, FitMeta]:
+def classifier_from_fit(folder: Path, crops: ImageArray | None) -> tuple[onnx.ModelProto, FitMeta]:
     """Export a FIT folder; compare with torch on `crops` (n, imgsz, imgsz, 3). TrainingError."""
     model, meta = load_fit(folder)
     buffer = io.BytesIO()
@@ -105,6 +103,12 @@ def read_graph(path: Path) -> onnx.ModelProto:
     except Exception as error:  # protobuf's own exceptions
         raise TrainingError(f"{path} is no ONNX file ({_line(error)}); export it again") from error
     return with_full_weights(_checked(graph, path))
+
+
+def input_side(graph: onnx.ModelProto) -> int:
+    """Side in pixels of the square pictures that the graph takes; 0 where it takes any."""
+    sides = graph.graph.input[0].type.tensor_type.shape.dim[2:4]
+    return int(sides[0].dim_value) if len(sides) == 2 else 0
 
 
 def as_input(pictures: ImageArray, normalisation: Normalisation) -> FloatArray:

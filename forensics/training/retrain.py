@@ -76,7 +76,11 @@ def retrain(
     )
     check_fits(before, examples)
     settings = replace(
-        settings, model=before.model, weights=str(asked.fit), colour=before.colour
+        settings,
+        model=before.model,
+        weights=str(asked.fit),
+        colour=before.colour,
+        imgsz=before.imgsz,
     )
     train_classifier(examples, settings, asked.out, watch)
     after_model, after = load_fit(asked.out)

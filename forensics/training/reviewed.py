@@ -228,4 +228,4 @@ def _cut(review: Review, rgb: ImageArray, meta: FitMeta) -> tuple[dict[str, Any]
 
 
 def _rule(meta: FitMeta) -> CropRule:
-    return CropRule(meta.imgsz, meta.padding, meta.min_side)
+    return CropRule(meta.crop_side, meta.padding, meta.min_side)

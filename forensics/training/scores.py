@@ -34,7 +34,9 @@ def logits_of(
     model.eval()
     parts = [np.empty((0, len(meta.classes)), np.float64)]
     with torch.inference_mode():
-        crops_of = plain_batches(examples, batch=BATCH, colour=meta.colour, workers=workers)
+        crops_of = plain_batches(
+            examples, meta.imgsz, batch=BATCH, colour=meta.colour, workers=workers
+        )
         for crops in crops_of:
             answer = model(to_input(crops, meta.mean, meta.std, device))
             parts.append(answer.double().cpu().numpy())

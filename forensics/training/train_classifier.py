@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from forensics.errors import TrainingError
-from forensics.training.batches import Ints, epoch_order, to_input, training_batches
+from forensics.training.batches import Ints, epoch_order, scaled, to_input, training_batches
 from forensics.training.calibrate import RELIABILITY, calibration
 from forensics.training.classifier_model import (
     META,
@@ -36,6 +36,7 @@ from forensics.training.classifier_settings import (
     set_mode,
 )
 from forensics.training.classifier_state import Standing, load_state, read_standing, save_state
+from forensics.training.criteria import open_criterion, teacher_named
 from forensics.training.crops import write_problems
 from forensics.training.examples import Examples
 from forensics.training.figures import (
@@ -92,7 +93,9 @@ def train_classifier(
 class _Run:
     def __init__(self, examples: Examples, settings: TrainSettings, out: Path) -> None:
         self._examples, self._settings, self._out = examples, settings, out
-        asked = settings.asked() | {"data": examples.digest()}
+        _check_size(examples, settings)
+        taught = teacher_named(settings)
+        asked = settings.asked() | {"data": examples.digest(), "teacher": taught}
         self.standing = _standing(out, asked)
         self._labels = examples.labels(examples.train)
         torch.manual_seed(settings.seed)
@@ -101,7 +104,8 @@ class _Run:
             self.standing.start = start_from(
                 model, settings.model, settings.weights, examples.classes
             )
-        self._meta = _meta(model, examples, settings, self.standing)
+        self._meta = _meta(model, examples, settings, self.standing, taught)
+        self._criterion = open_criterion(settings, examples)
         layout: Any = torch.channels_last
         self._model = model.to(settings.device).to(memory_format=layout)
         self._optimiser = make_optimiser(self._model, settings)
@@ -173,12 +177,11 @@ class _Run:
         device = self._settings.device
         for group in self._optimiser.param_groups:
             group["lr"] = rate * group["share"]
-        wanted = torch.from_numpy(labels).to(device)
+        wanted, meta = torch.from_numpy(labels).to(device), self._meta
+        small = np.stack([scaled(crop, meta.imgsz) for crop in crops])
         with self._arithmetic():
-            logits = self._model(to_input(crops, self._meta.mean, self._meta.std, device))
-        loss = torch.nn.functional.cross_entropy(
-            logits.float(), wanted, label_smoothing=self._settings.label_smoothing
-        )
+            logits = self._model(to_input(small, meta.mean, meta.std, device))
+        loss = self._criterion.loss(logits.float(), crops, wanted)
         value = loss.item()
         if not np.isfinite(value):
             raise TrainingError("the loss is no longer a number; train with a lower --lr")
@@ -258,8 +261,20 @@ def _short(value: Any) -> str:
     return value[:12] if isinstance(value, str) and len(value) == 64 else str(value)
 
 
+def _check_size(examples: Examples, settings: TrainSettings) -> None:
+    if settings.imgsz > examples.rule.imgsz:
+        raise TrainingError(
+            f"the crops are of {examples.rule.imgsz} px, too small for --imgsz {settings.imgsz}; "
+            "mine again with --crop-imgsz"
+        )
+
+
 def _meta(
-    model: torch.nn.Module, examples: Examples, settings: TrainSettings, standing: Standing
+    model: torch.nn.Module,
+    examples: Examples,
+    settings: TrainSettings,
+    standing: Standing,
+    taught: str,
 ) -> FitMeta:
     mean, std = normalisation_of(model)
     rule = examples.rule
@@ -268,7 +283,8 @@ def _meta(
         model=settings.model,
         classes=examples.classes,
         targets=examples.targets,
-        imgsz=rule.imgsz,
+        imgsz=settings.imgsz or rule.imgsz,
+        crop_imgsz=rule.imgsz,
         padding=rule.padding,
         min_side=rule.min_side,
         colour=settings.colour,
@@ -276,5 +292,5 @@ def _meta(
         std=std,
         seed=settings.seed,
         trained_on=examples.trained_on(),
-        settings=used | {"start": standing.start},
+        settings=used | {"start": standing.start, "teacher": taught},
     )

@@ -167,9 +167,7 @@ def test_engine_that_reads_int8_otherwise_is_caught(
 
 
 @pytest.mark.parametrize("stage", ["detector", "classifier"])
-def test_int8_runs_alike_on_both_engines(
-    graphs: Any, small: Any, shown: Any, stage: str
-) -> None:
+def test_int8_runs_alike_on_both_engines(graphs: Any, small: Any, shown: Any, stage: str) -> None:
     images = shown[stage][:4]
     rows = np.s_[:, 4:] if stage == "detector" else np.s_[:]
     reference = answer(graphs[stage], "onnxruntime", stage, images)[rows]
@@ -189,9 +187,7 @@ def test_fp16_graph_loads(graphs: Any, views: Any) -> None:
     assert half.ByteSize() < 0.6 * graphs["detector"].ByteSize()
     planes = onnx_files.as_input(views[:2], Normalisation())
     expected = onnx_files.run_graph(graphs["detector"], planes)
-    np.testing.assert_allclose(
-        onnx_files.run_graph(half, planes)[:, 4], expected[:, 4], atol=0.05
-    )
+    np.testing.assert_allclose(onnx_files.run_graph(half, planes)[:, 4], expected[:, 4], atol=0.05)
 
 
 @pytest.mark.skipif(not CHECKPOINT.is_file(), reason="no baseline (set FORENSICS_MODELS)")
@@ -325,9 +321,7 @@ def test_without_int8(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".export-*"))
 
 
-def test_rejected_export_leaves_no_cascade(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rejected_export_leaves_no_cascade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged INT8 detector (its output convolutions' scales halved) must not pass."""
     from forensics.training import export
 
@@ -355,6 +349,17 @@ def damaged(graph: onnx.ModelProto) -> onnx.ModelProto:
             values = numpy_helper.to_array(tensor) * np.float32(0.5)
             tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float32), tensor.name))
     return graph
+
+
+def test_an_onnx_classifier_says_itself_how_large_its_crops_are(tmp_path: Path) -> None:
+    fit_folder(tmp_path / "FIT")
+    graph, meta = onnx_files.classifier_from_fit(tmp_path / "FIT", None)
+    assert BASE.classifier is not None and meta.imgsz != BASE.classifier.imgsz
+    (tmp_path / "net.onnx").write_bytes(graph.SerializeToString())
+    wanted = plan(tmp_path / "new", classifier=tmp_path / "net.onnx", int8=False, frames=2)
+    facts = read_card_facts(None, None, None)
+    cascade, _ = export_cascade(wanted, None, facts, Silent(), lambda text: None)
+    assert cascade.classifier is not None and cascade.classifier.imgsz == meta.imgsz
 
 
 @pytest.mark.parametrize(
