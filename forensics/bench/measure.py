@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -164,15 +164,18 @@ def timed(owner: Any, name: str) -> Iterator[list[float]]:
         setattr(owner, name, function)
 
 
-def timed_scan(clip: Path, settings: ScanSettings, folder: Path | None = None) -> ScanTiming:
+def timed_scan(
+    footage: Path | Sequence[Path], settings: ScanSettings, folder: Path | None = None
+) -> ScanTiming:
     """A whole scan into a fresh run folder: decoding, both networks, log, commits, hashing."""
     if folder is None:
         with run_folder() as fresh:
-            return timed_scan(clip, settings, fresh)
+            return timed_scan(footage, settings, fresh)
+    paths = [footage] if isinstance(footage, Path) else footage
     clock, started = Clock(), time.perf_counter()
     with timed(local, "open_cascade") as opening, timed(Pipeline, "_classify") as classifying:
-        inputs = find_inputs([clip], recursive=False)
-        result = local.scan(inputs, common_base([clip]), folder, settings, progress=clock)
+        inputs = find_inputs(paths, recursive=False)
+        result = local.scan(inputs, common_base(paths), folder, settings, progress=clock)
     elapsed_s = time.perf_counter() - started
     busy_s = elapsed_s - sum(opening)
     return ScanTiming(

@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from forensics.bench.gun_free import gun_free_table
 from forensics.bench.modes import modes_table
 from forensics.bench.run import ALONE, ALONE_FP32, DECODE, FLOOR, GATED, INFERENCE, PEER
 
@@ -58,6 +59,7 @@ def table(figures: dict[str, Any]) -> str:
         *(_length(figures["length"]) if "length" in figures else ()),
         *(_boxes(figures["boxes"]) if "boxes" in figures else ()),
         *(_skipping(figures["skipping"]) if "skipping" in figures else ()),
+        *_gun_free(figures),
         *(["## Slower modes", "", modes_table(figures["modes"]), ""] if "modes" in figures else ()),
         *(f"- {note}" for note in figures["notes"]),
     ]
@@ -146,6 +148,11 @@ def _skipping(rows: list[dict[str, Any]]) -> Iterable[str]:
         refresh = _number(row["refresh_s"], 1)
         yield f"| {name} | {refresh} | {share} | {alarms} | {found} | {false} |"
     yield ""
+
+
+def _gun_free(figures: dict[str, Any]) -> Iterable[str]:
+    if "gun_free" in figures:
+        yield from ("## Footage without guns", "", gun_free_table(figures["gun_free"]), "")
 
 
 def plot(figures: dict[str, Any]) -> bytes:

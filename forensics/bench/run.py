@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from typing import Any
 from forensics.bench import measure, peer
 from forensics.bench.clips import FPS, make_clip
 from forensics.bench.growth import by_boxes, by_length
+from forensics.bench.gun_free import CLIPS, measure_gun_free
 from forensics.bench.modes import measure_modes
 from forensics.bench.processes import Peer, Say, watched_scan
 from forensics.bench.skipping import measure_skipping
@@ -29,14 +30,15 @@ from forensics.scan.settings import ScanSettings, default_settings
 from forensics.truth.load import load_truth
 
 SIZE = (1920, 1080)
-PARTS = ("speed", "memory", "length", "boxes", "skipping", "modes")
-DEFAULT_PARTS = PARTS[:-1]
+PARTS = ("speed", "memory", "length", "boxes", "skipping", "gun-free", "modes")
+DEFAULT_PARTS = PARTS[:-2]
 DECODE, INFERENCE = "decode only (D)", "inference only (I)"
 INFERENCE_FP32 = "inference only (I), fp32 files"
 ALONE, ALONE_FP32 = "scan, detector only", "scan, detector only, fp32 files"
 GATED, FLOOR = "scan, gate at operating point", "scan, gate at floor"
 ONE = "one image at a time"
 PEER = "ultralytics predict, "
+NO_FOOTAGE = "no labelled footage (set FORENSICS_DATA)"
 # Labelled footage under the data folder: a robbery, and clips of ordinary scenes.
 LABELLED = ("gun/shop-counter.mp4", "gun/nofi011.mp4", "ordinary/nofi00[1-5].mp4")
 
@@ -98,6 +100,12 @@ def run_bench(options: BenchOptions, say: Say = print) -> dict[str, Any]:
                 figures["notes"].append(f"static-scene gate: not measured: {found}")
             else:
                 figures["skipping"] = found
+        if "gun-free" in options.parts:
+            paths = _footage(options, CLIPS)
+            if paths:
+                figures["gun_free"] = measure_gun_free(paths, settings, options.rounds, say)
+            else:
+                figures["notes"].append(f"gun-free footage: not measured: {NO_FOOTAGE}")
         if "modes" in options.parts:
             figures["modes"] = measure_modes(
                 clip, settings, options.rounds, lambda c, s: measure.timed_scan(c, s).steady, say
@@ -218,12 +226,20 @@ def _skipping(
     options: BenchOptions, settings: ScanSettings, say: Say
 ) -> list[dict[str, Any]] | str:
     """The rows, or why there are none."""
-    if options.data is None or not (options.data / "footage" / "truth").is_dir():
-        return "no labelled footage (set FORENSICS_DATA)"
-    footage = options.data / "footage"
-    paths = [path for pattern in LABELLED for path in sorted(footage.glob(pattern))]
+    paths = _footage(options, LABELLED)
+    if options.data is None or not paths:
+        return NO_FOOTAGE
     gated = replace(settings, gate=settings.cascade.operating_point.detector)
-    return measure_skipping(paths, load_truth([footage / "truth" / "spans.csv"]), gated, say)
+    truth = load_truth([options.data / "footage" / "truth" / "spans.csv"])
+    return measure_skipping(paths, truth, gated, say)
+
+
+def _footage(options: BenchOptions, patterns: Sequence[str]) -> list[Path]:
+    """What of the data folder's footage the patterns name; empty where there is none."""
+    if options.data is None or not (options.data / "footage" / "truth").is_dir():
+        return []
+    footage = options.data / "footage"
+    return [path for pattern in patterns for path in sorted(footage.glob(pattern))]
 
 
 def cpu_name() -> str:

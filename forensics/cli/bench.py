@@ -28,6 +28,7 @@ Examples:
   forensics bench                               six to seven minutes on two cores
   forensics bench --part speed --peer none      ceilings and scans alone
   forensics bench --part length --minutes 1 --minutes 60
+  forensics bench --part gun-free               what the classifier costs on your FORENSICS_DATA
   forensics bench --part modes                  what --imgsz 1280 and --tiles 2x2 cost
   forensics bench --source my-camera.mp4 --out REPORTS
   forensics bench --gpu-check gpu.json --footage clips/
@@ -83,7 +84,7 @@ Where there is no GPU, --gpu-check says so in the file; the exit code is 0 all t
 def bench_command(**options: Any) -> None:
     """Measure scans beside their ceilings and peers, in interleaved rounds.
 
-    The part `skipping` needs labelled footage: the folder that FORENSICS_DATA names.
+    The parts `skipping` and `gun-free` need footage: the folder that FORENSICS_DATA names.
     """
     if options["gpu_json"] is not None:
         _check_gpu(options)

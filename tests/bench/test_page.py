@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from forensics.bench.files import write_report
+from forensics.bench.gun_free import gun_free_table
 from forensics.bench.measure import Clock
 from forensics.bench.modes import modes_table
 from forensics.bench.page import page, table
@@ -57,6 +58,14 @@ def figures() -> dict[str, Any]:
             {"threshold": None, "skipped": 0, **judged, "refresh_s": None},
             {"threshold": 4.0, "skipped": 20, **judged},
         ],
+        "gun_free": {
+            "clips": 2,
+            "frames": 80,
+            "modes": {
+                "detector only": {"frames_per_s": [10.0, 20.0], "classified_per_frame": 0.0},
+                "gate at floor": {"frames_per_s": [8.0, 16.0], "classified_per_frame": 1.5},
+            },
+        },
         "modes": {"640": [10.0], "1280": [2.5]},
         "notes": ["something was not there"],
     }
@@ -109,6 +118,13 @@ def test_what_was_not_measured_is_a_dash_and_not_a_nought() -> None:
     text = table({"speed": speed, "notes": ["no labelled footage"]})
     assert f"| {DECODE} | 100.0 | — | — |" in text
     assert "no labelled footage" in text
+
+
+def test_the_classifier_s_cost_on_gun_free_footage(figures: dict[str, Any]) -> None:
+    text = gun_free_table(figures["gun_free"])
+    assert "2 clips, 80 frames" in text
+    assert "| gate at floor | 12.0 | 1.50 | +25.0 % |" in text
+    assert "## Footage without guns" in table(figures)
 
 
 def test_modes_are_compared_within_their_rounds() -> None:

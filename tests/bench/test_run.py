@@ -10,6 +10,7 @@ import pytest
 
 from forensics.bench.clips import make_clip, pictures
 from forensics.bench.growth import by_boxes
+from forensics.bench.gun_free import measure_gun_free
 from forensics.bench.page import page
 from forensics.bench.processes import Peer, watched_scan
 from forensics.bench.run import ALONE, DECODE, FLOOR, GATED, ONE, BenchOptions, run_bench
@@ -44,6 +45,16 @@ def test_a_tiny_benchmark_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> No
         "static-scene gate: not measured: no labelled footage (set FORENSICS_DATA)"
     ]
     assert "set FORENSICS_DATA" in page({**figures, "command": "test"})
+
+
+def test_what_the_classifier_is_shown_is_counted() -> None:
+    small = replace(default_settings(), imgsz=96, floor=1e-6, gate=1e-6, max_detections=2)
+    found = measure_gun_free([SAMPLE], small, 1, lambda line: None)
+    assert found["clips"] == 1 and found["frames"] > 30
+    shown = {name: mode["classified_per_frame"] for name, mode in found["modes"].items()}
+    assert shown.pop("gate at floor") == 2
+    assert shown.pop("detector only") == 0
+    assert 0 <= shown.pop("gate at operating point") < 2 and not shown
 
 
 @pytest.mark.parametrize(
