@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
 ImageArray = NDArray[np.uint8]
+Region = Callable[[int, int, int, int], ImageArray]  # left, top, right, bottom: half-open
 
 
 class Status(StrEnum):
@@ -92,7 +93,8 @@ class Frame:
     `views` are the detector's pictures: uint8 RGB (views, imgsz, imgsz, 3), letterboxed, the whole
     frame first. `rgb()` converts the full-resolution picture on demand to uint8 RGB (height,
     width, 3); `region(left, top, right, bottom)`, where there is one, converts that part of it
-    alone, to the same pixels. All are valid only until the decoder is asked to release the frame.
+    alone, to the same pixels, and `grey` of the same four to grey, uint8 (height, width). All are
+    valid only until the decoder is asked to release the frame.
     """
 
     index: int
@@ -104,9 +106,8 @@ class Frame:
     height: int
     views: ImageArray
     rgb: Callable[[], ImageArray] = field(repr=False, compare=False)
-    region: Callable[[int, int, int, int], ImageArray] | None = field(
-        default=None, repr=False, compare=False
-    )
+    region: Region | None = field(default=None, repr=False, compare=False)
+    grey: Region | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 
 from forensics.boxes import square_crop
 from forensics.cascade.definition import ClassifierSpec
-from forensics.types import FloatArray, Frame, ImageArray
-
-Region = Callable[[int, int, int, int], ImageArray]  # left, top, right, bottom: half-open
+from forensics.types import FloatArray, Frame, ImageArray, Region
 
 
 def cut_crops(rgb: ImageArray, xyxy: FloatArray, spec: ClassifierSpec) -> ImageArray:
@@ -26,14 +22,16 @@ def cut_crops(rgb: ImageArray, xyxy: FloatArray, spec: ClassifierSpec) -> ImageA
 def crops_of(frame: Frame, xyxy: FloatArray, spec: ClassifierSpec) -> ImageArray:
     """As `cut_crops`, of a decoded frame: only what the crops show is converted, where that pays.
 
-    To the bit the same crops, since colours are converted pixel by pixel.
+    In colour to the bit the same crops, since colours are converted pixel by pixel; grey ones are
+    made of the video's luma, see `footage.grey`.
     """
     squares = square_crop(xyxy, spec.padding, spec.min_side).tolist()
-    wanted = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in squares)
-    if frame.region is None or wanted > frame.width * frame.height / 2:
-        return cut_crops(frame.rgb(), xyxy, spec)
     size = frame.width, frame.height
-    return _crops([_cut_square(frame.region, size, square) for square in squares], spec)
+    part = frame.grey if spec.grey else frame.region
+    wanted = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in squares)
+    if part is None or (not spec.grey and wanted > size[0] * size[1] / 2):
+        return cut_crops(frame.rgb(), xyxy, spec)
+    return _crops([_cut_square(part, size, square) for square in squares], spec)
 
 
 def _crops(patches: list[ImageArray], spec: ClassifierSpec) -> ImageArray:
@@ -49,7 +47,9 @@ def _fill(crop: ImageArray, patch: ImageArray, *, grey: bool) -> None:
     scaled = cv2.resize(
         patch, (imgsz, imgsz), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
-    crop[:] = cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY)[..., None] if grey else scaled
+    if grey and scaled.ndim == 3:
+        scaled = cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY)
+    crop[:] = scaled[..., None] if grey else scaled
 
 
 def cut_square(rgb: ImageArray, square: list[int]) -> ImageArray:

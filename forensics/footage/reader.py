@@ -17,14 +17,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from forensics.footage import protocol
+from forensics.footage.grey import unpack_grey
 from forensics.footage.pixels import PLANAR, PixelLayout, unpack_region, unpack_rgb
 from forensics.footage.protocol import DecodeRequest
-from forensics.types import Frame, ImageArray, StaticFrame, Status, StreamInfo
+from forensics.types import Frame, StaticFrame, Status, StreamInfo
 
 DEFAULT_MAX_PIXELS = 50_000_000
 RING_BYTES = 256 << 20
@@ -281,12 +283,6 @@ class FrameReader:
         self._lent[index] = slot
         self._last_index = index
 
-        def rgb() -> ImageArray:
-            return unpack_rgb(layout, full)
-
-        def region(left: int, top: int, right: int, bottom: int) -> ImageArray:
-            return unpack_region(layout, full, left, top, right, bottom)
-
         return Frame(
             index=index,
             pts=pts,
@@ -296,8 +292,9 @@ class FrameReader:
             width=layout.width,
             height=layout.height,
             views=views.reshape(n_views, imgsz, imgsz, 3),
-            rgb=rgb,
-            region=region,
+            rgb=partial(unpack_rgb, layout, full),
+            region=partial(unpack_region, layout, full),
+            grey=partial(unpack_grey, layout, full),
         )
 
     def _static(self, message: dict[str, Any]) -> StaticFrame:

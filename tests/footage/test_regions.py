@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from forensics.types import Frame
 from tests.support.clips import set_display_matrix, write_clip, write_still
 from tests.support.decoding import request_for
 
+GREY_WITHIN = 3  # levels: made of luma on one way, of rounded RGB on the other
 SIZES = ((362, 242), (128, 130), (2, 2), (48, 1082))
 LAYOUTS = [
     PixelLayout(name, *size, matrix, colours)
@@ -62,6 +64,7 @@ def test_crops_from_regions_are_the_crops_of_the_whole_picture(tmp_path: Path, n
             path = write_clip(tmp_path / "c.mkv", frames=1, codec="mjpeg", size=(320, 240))
     spec = load_cascade("handgun").classifier
     assert spec is not None
+    colour, grey = replace(spec, grey=False), replace(spec, grey=True)
     boxes = np.array(
         [[-5, -9, 20, 30], [100.4, 50.6, 131, 90.2], [200, 200, 900, 900], [3, 3, 4, 4]], np.float32
     )
@@ -70,8 +73,11 @@ def test_crops_from_regions_are_the_crops_of_the_whole_picture(tmp_path: Path, n
         for event in reader.events():
             if isinstance(event, Frame):
                 for n in range(len(boxes) + 1):
+                    few, rgb = boxes[:n], event.rgb()
                     np.testing.assert_array_equal(
-                        crops_of(event, boxes[:n], spec), cut_crops(event.rgb(), boxes[:n], spec)
+                        crops_of(event, few, colour), cut_crops(rgb, few, colour)
                     )
+                    found, expected = crops_of(event, few, grey), cut_crops(rgb, few, grey)
+                    assert np.abs(found.astype(int) - expected).max(initial=0) <= GREY_WITHIN
                 return
     raise AssertionError("no frame came")
