@@ -26,7 +26,7 @@ from forensics.errors import BackendError
 CASCADE = load_cascade("handgun")
 assert CASCADE.classifier is not None
 SPECS: dict[str, Any] = {"detector": CASCADE.detector, "classifier": CASCADE.classifier}
-SIZES = {"detector": 160, "classifier": 224}
+SIZES = {"detector": 160, "classifier": CASCADE.classifier.imgsz}
 # Sums in another order; scores are compared, boxes are in pixels of a 160-pixel input.
 TOLERANCE = {"detector": 2e-2, "classifier": 2e-3}
 # bfloat16 keeps 8 bits: scores differ in the second digit, logits in the first.
@@ -149,7 +149,7 @@ def test_classifier_has_one_shape(backend: str) -> None:
     engine = open_engine(backend, load("classifier"), spec.normalisation)
     assert not is_resizable(engine)
     with pytest.raises(BackendError, match="uint8"):
-        engine.infer(np.zeros((1, 192, 224, 3), np.uint8))
+        engine.infer(np.zeros((1, spec.imgsz, 2 * spec.imgsz, 3), np.uint8))
 
 
 def test_reads_red_green_blue(engine: Engine, images: Any, stage: str) -> None:

@@ -119,5 +119,6 @@ def test_networks_of_other_forms(name: str, tmp_path: Path) -> None:
 
 def test_a_classifier_is_left_whole() -> None:
     assert CASCADE.classifier is not None
-    model = CASCADE.classifier.files["fp32"].load("fp32", 224)
+    spec = CASCADE.classifier
+    model = spec.files["fp32"].load("fp32", spec.imgsz)
     assert halves(ov.Core().read_model(model.data, b"")) is None
