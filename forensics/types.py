@@ -86,13 +86,28 @@ class StreamInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """The full-resolution picture as it travels: `data` uint8 (bytes,).
+
+    `format` yuv420p or yuvj420p: luma, blue, red, each plane without gaps; rgb24: pixel by pixel.
+    `matrix` and `range` are FFmpeg's numbers.
+    """
+
+    format: str
+    matrix: int
+    range: int
+    data: ImageArray
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One decoded frame.
 
     `views` are the detector's pictures: uint8 RGB (views, imgsz, imgsz, 3), letterboxed, the whole
-    frame first. `rgb()` converts the full-resolution picture on demand to uint8 RGB (height,
-    width, 3); `region(left, top, right, bottom)`, where there is one, converts that part of it
-    alone, to the same pixels. All are valid only until the decoder is asked to release the frame.
+    frame first; none where the request said so. `rgb()` converts the full-resolution picture on
+    demand to uint8 RGB (height, width, 3); `region(left, top, right, bottom)`, where there is one,
+    converts that part of it alone, to the same pixels; `packed` is that picture unconverted. All
+    are valid only until the decoder is asked to release the frame.
     """
 
     index: int
@@ -107,6 +122,7 @@ class Frame:
     region: Callable[[int, int, int, int], ImageArray] | None = field(
         default=None, repr=False, compare=False
     )
+    packed: Packed | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

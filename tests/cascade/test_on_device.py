@@ -76,7 +76,9 @@ def test_letterbox_is_the_decoders(decoded: Any) -> None:
 
 def test_full_rgb_is_the_decoders(decoded: Any) -> None:
     picture, expected, _ = decoded
-    apart = np.abs(on_device.full_rgb(picture).cpu().numpy().astype(int) - expected)
+    height, width = picture.size
+    found = picture.region(0, 0, width, height)
+    apart = np.abs(found.cpu().numpy().astype(int) - expected)
     assert np.mean(apart) < 1.5 and np.quantile(apart, 0.99) <= 6
 
 
@@ -87,7 +89,8 @@ def test_the_same_boxes_come_out(decoded: Any, detector: Detector, device: str) 
     (reference,) = detector.boxes(detector.infer(expected[None]), [[view]])
     small = on_device.letterbox(picture, view.letterbox)
     raw = detector.infer(small.cpu().numpy()[None])
-    found = on_device.boxes(torch.from_numpy(raw[0]).to(device), view, CASCADE.detector, FLOOR)
+    there = torch.from_numpy(raw).to(device)
+    (found,) = on_device.boxes(there, [view], CASCADE.detector, np.float32(FLOOR))
     sure = reference.score >= 0.25
     assert sure.any()
     for xyxy, score in zip(reference.xyxy[sure], reference.score[sure], strict=True):
@@ -137,7 +140,8 @@ def test_boxes_of_one_output_are_those_of_the_cpu(detector: Detector, device: st
     raw[4, :n] = random.uniform(0, 1, n).round(2)  # with ties
     (view,) = WHOLE.views(1920, 1080, 640)
     (expected,) = detector.boxes(raw[None], [[view]])
-    found = on_device.boxes(torch.from_numpy(raw).to(device), view, CASCADE.detector, FLOOR)
+    there = torch.from_numpy(raw[None]).to(device)
+    (found,) = on_device.boxes(there, [view], CASCADE.detector, np.float32(FLOOR))
     np.testing.assert_array_equal(found.score, expected.score)
     np.testing.assert_allclose(found.xyxy, expected.xyxy, atol=1e-3)
     np.testing.assert_array_equal(found.class_id, expected.class_id)
@@ -161,10 +165,9 @@ def test_crops_are_those_of_the_cpu(decoded: Any, device: str) -> None:
     assert spec is not None
     rgb = decoded[1]
     expected = cut_crops(rgb, BOXES, spec)
-    found = on_device.crops(torch.from_numpy(rgb).to(device), BOXES, spec)
+    found = on_device.crops(on_device.Rgb(torch.from_numpy(rgb).to(device)), BOXES, spec)
     assert found.shape == expected.shape and found.dtype == torch.uint8
     assert np.abs(found.cpu().numpy().astype(int) - expected).max() <= 2
-    assert on_device.crops(torch.from_numpy(rgb).to(device), BOXES[:0], spec).shape[0] == 0
 
 
 def test_probabilities_of_crops_are_those_of_the_cpu(decoded: Any, device: str) -> None:
@@ -173,7 +176,8 @@ def test_probabilities_of_crops_are_those_of_the_cpu(decoded: Any, device: str) 
     model = spec.files["fp32"].load("fp32", spec.imgsz)
     classifier = Classifier(open_engine("onnxruntime", model, spec.normalisation), spec)
     rgb = decoded[1]
-    cut = on_device.crops(torch.from_numpy(rgb).to(device), BOXES, spec).cpu().numpy()
+    picture = on_device.Rgb(torch.from_numpy(rgb).to(device))
+    cut = on_device.crops(picture, BOXES, spec).cpu().numpy()
     np.testing.assert_allclose(
         classifier.probabilities(cut),
         classifier.probabilities(cut_crops(rgb, BOXES, spec)),
