@@ -54,7 +54,9 @@ class TensorRtOnDevice:
         torch = load_torch()
         batch, *shape = self._engine.loaded.input_shape
         if images.dtype != torch.uint8 or list(images.shape[1:]) != shape:
-            raise BackendError(f"engine takes uint8 (n, {shape}), got {tuple(images.shape)}")
+            sides = ", ".join(map(str, shape))
+            got = f"{images.dtype} {tuple(images.shape)}"
+            raise BackendError(f"engine takes uint8 (n, {sides}), got {got}")
         images = images.contiguous()
         size = (len(images), *self._engine.loaded.output_shape[1:])
         results = torch.empty(size, dtype=torch.float32, device=images.device)

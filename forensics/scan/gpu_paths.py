@@ -26,6 +26,7 @@ from forensics.types import Detections, Frame, OperatingPoint
 
 FRAMES = 32
 STEP = 5  # frames: neighbours show the same
+NEAR_PX = 0.5
 SURE = 0.25  # detector score from which boxes are compared: below, near-ties change places
 
 
@@ -34,13 +35,14 @@ class Apart:
     """How far two results of the same frames lie apart.
 
     `compared` boxes of either that score at least `SURE`, `unmatched` of them without an
-    overlapping one in the other. Greatest differences: of a side in pixels of the detector's
-    input, of detector scores, of target scores.
+    overlapping one in the other. Differences: of a box's side in pixels of the detector's input,
+    and the share of boxes of at most `NEAR_PX`; of detector scores, of target scores.
     """
 
     frames: int
     compared: int
     unmatched: int
+    share_near: float
     greatest_px: float
     greatest_score: float
     greatest_target_score: float
@@ -63,14 +65,14 @@ def compare_ways(
     with FrameReader(_request(footage, settings), slots=frames + 1) as reader:
         held = _held(reader, frames)
         batches = [held[n : n + settings.batch] for n in range(0, len(held), settings.batch)]
-        found = {name: _run(pipeline, batches) for name, pipeline in pipelines.items()}
+        one, other = (_run(pipeline, batches) for pipeline in pipelines.values())
         times: dict[str, list[float]] = {name: [] for name in pipelines}
         for _ in range(rounds):  # interleaved, so that a drift meets both alike
             for name, pipeline in pipelines.items():
                 started = time.perf_counter()
                 _run(pipeline, batches)
                 times[name].append(time.perf_counter() - started)
-        apart = compare_results(*found.values(), held, settings)
+        apart = compare_results(one, other, held, settings)
     speed = {name: len(held) / statistics.median(spent) for name, spent in times.items() if spent}
     return {**asdict(apart), "frames_per_s": speed}
 
@@ -84,24 +86,39 @@ def compare_results(
     """Results of the same frames, in order."""
     point = settings.cascade.operating_point
     alarms = [{n for n, r in enumerate(of) if _alarms(r, point)} for of in (one, other)]
-    pixels, scores, targets, unmatched, compared = [0.0], [0.0], [0.0], 0, 0
+    apart: list[tuple[float, float, float]] = []
+    compared = 0
     for a, b, frame in zip(one, other, frames, strict=True):
         (view,) = WHOLE.views(frame.width, frame.height, settings.imgsz)
         for first, second in ((a, b), (b, a)):
             sure = np.flatnonzero(first.detections.score >= SURE)
             compared += len(sure)
-            for row in sure:
+            for row in sure.tolist():
                 match = _overlapping(first.detections, row, second.detections)
-                if match is None:
-                    unmatched += 1
-                    continue
-                gap = first.detections.xyxy[row] - second.detections.xyxy[match]
-                pixels.append(float(np.abs(gap).max()) * view.letterbox.gain)
-                scores.append(_gap(first.detections.score[row], second.detections.score[match]))
-                targets.append(_gap(first.target_score[row], second.target_score[match]))
-    greatest = (max(pixels), max(scores), max(targets))
-    only = len(alarms[0] ^ alarms[1])
-    return Apart(len(one), compared, unmatched, *greatest, len(alarms[0]), only)
+                if match is not None:
+                    pixels, score, target = _gaps(first, row, second, match)
+                    apart.append((pixels * view.letterbox.gain, score, target))
+    table = np.array([*apart, (0, 0, 0)], np.float64)
+    return Apart(
+        frames=len(one),
+        compared=compared,
+        unmatched=compared - len(apart),
+        share_near=float((table[:, 0] <= NEAR_PX)[: len(apart) or 1].mean()),
+        greatest_px=float(table[:, 0].max()),
+        greatest_score=float(table[:, 1].max()),
+        greatest_target_score=float(table[:, 2].max()),
+        alarm_frames=len(alarms[0]),
+        frames_that_alarm_in_one_only=len(alarms[0] ^ alarms[1]),
+    )
+
+
+def _gaps(
+    one: FrameResult, row: int, other: FrameResult, match: int
+) -> tuple[float, float, float]:
+    """Of a side in the frame's pixels, of the detector's score, of the target score."""
+    sides = np.abs(one.detections.xyxy[row] - other.detections.xyxy[match]).max()
+    scores = _gap(one.detections.score[row], other.detections.score[match])
+    return float(sides), scores, _gap(one.target_score[row], other.target_score[match])
 
 
 def _overlapping(boxes: Detections, row: int, others: Detections) -> int | None:
