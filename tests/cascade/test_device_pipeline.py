@@ -30,7 +30,7 @@ from tests.support.clips import numbered_luma
 from tests.support.scans import IMGSZ, small_settings
 
 CASCADE = load_cascade("handgun")
-TOLERANCE = 0.01  # of scores: crops are resized within 2 of 255 levels of OpenCV's
+TOLERANCE = 0.02  # of scores: crops are resized within 2 of 255 levels of OpenCV's
 
 
 def frame(number: int) -> Frame:

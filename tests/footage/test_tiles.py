@@ -47,7 +47,8 @@ def test_frames_may_come_without_views(tmp_path: Path, suffix: str) -> None:
             sizes.append(reader._slot_bytes)
     np.testing.assert_array_equal(found[0][0], found[1][0])
     np.testing.assert_array_equal(found[0][1], found[1][1])
-    assert found[0][2] == found[1][2] == {".mp4": "yuv420p", ".jpg": "yuvj420p"}.get(suffix, "rgb24")
+    wanted = {".mp4": "yuv420p", ".jpg": "yuvj420p", ".png": "rgb24"}[suffix]
+    assert found[0][2] == found[1][2] == wanted
     assert sizes[1] == len(found[1][1]) == sizes[0] - IMGSZ * IMGSZ * 3
 
 

@@ -59,7 +59,8 @@ def test_all_but_the_boxes_is_as_in_the_other_log(device_run: Path, reference_ru
 
 
 def test_the_run_says_where_its_frames_were(device_run: Path, reference_run: Path) -> None:
-    there, here = (json.loads((run / "run.json").read_text()) for run in (device_run, reference_run))
+    runs = (device_run, reference_run)
+    there, here = (json.loads((run / "run.json").read_text()) for run in runs)
     assert there["frames_on"] == "cpu tensors, test"
     assert here["frames_on"] == "cpu, because the networks run there"
     assert there["config_hash"] != here["config_hash"]
