@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from forensics.backends import BACKENDS, MAKES_FP16
+from forensics.backends import BACKENDS
 from forensics.boxes import STRIDE
 from forensics.cascade.definition import FILE_NAME, ZOO
 from forensics.cli.main import GivenPath, exit_with
@@ -208,7 +208,7 @@ def run_scan(
     n_cameras = len({file.camera_id for file in inputs})
     console = stdout(beside=True)
     console.print(f"{len(inputs)} files of {n_cameras} cameras; backend: {settings.backend_why}")
-    if settings.backend in MAKES_FP16:
+    if settings.backend == "tensorrt":
         console.print(f"frames on: {settings.frames_on}")
     console.print(_cascade_line(settings))
     if left_out:
