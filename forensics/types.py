@@ -87,14 +87,29 @@ class StreamInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """The full-resolution picture as it travels: `data` uint8 (bytes,).
+
+    `format` yuv420p or yuvj420p: luma, blue, red, each plane without gaps; rgb24: pixel by pixel.
+    `matrix` and `range` are FFmpeg's numbers.
+    """
+
+    format: str
+    matrix: int
+    range: int
+    data: ImageArray
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One decoded frame.
 
     `views` are the detector's pictures: uint8 RGB (views, imgsz, imgsz, 3), letterboxed, the whole
-    frame first. `rgb()` converts the full-resolution picture on demand to uint8 RGB (height,
-    width, 3); `region(left, top, right, bottom)`, where there is one, converts that part of it
-    alone, to the same pixels, and `grey` of the same four to grey, uint8 (height, width). All are
-    valid only until the decoder is asked to release the frame.
+    frame first; none where the request said so. `rgb()` converts the full-resolution picture on
+    demand to uint8 RGB (height, width, 3); `region(left, top, right, bottom)`, where there is one,
+    converts that part of it alone, to the same pixels, and `grey` of the same four to grey, uint8
+    (height, width); `packed` is that picture unconverted. All are valid only until the decoder is
+    asked to release the frame.
     """
 
     index: int
@@ -108,6 +123,7 @@ class Frame:
     rgb: Callable[[], ImageArray] = field(repr=False, compare=False)
     region: Region | None = field(default=None, repr=False, compare=False)
     grey: Region | None = field(default=None, repr=False, compare=False)
+    packed: Packed | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,17 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable
-from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_size_t, c_uint, c_void_p
+from ctypes import (
+    POINTER,
+    byref,
+    c_char_p,
+    c_float,
+    c_int,
+    c_size_t,
+    c_ubyte,
+    c_uint,
+    c_void_p,
+)
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -45,6 +55,8 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuMemFreeHost": (c_void_p,),
     "cuMemcpyHtoDAsync_v2": (_u64, c_void_p, c_size_t, c_void_p),
     "cuMemcpyDtoHAsync_v2": (c_void_p, _u64, c_size_t, c_void_p),
+    "cuMemcpyDtoDAsync_v2": (_u64, _u64, c_size_t, c_void_p),
+    "cuMemsetD8Async": (_u64, c_ubyte, c_size_t, c_void_p),
     "cuStreamCreate": (POINTER_TO, c_uint),
     "cuStreamSynchronize": (c_void_p,),
     "cuStreamWaitEvent": (c_void_p, c_void_p, c_uint),
@@ -81,6 +93,13 @@ class Handle:
         self.value = value
         ending = weakref.finalize(self, give_back, value)
         ending.atexit = False  # the process's end gives everything back
+
+
+class Borrowed(Handle):
+    """What another library gives back: a stream of PyTorch's, an address in its memory."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
 
 
 class Pinned(Handle):
@@ -151,6 +170,14 @@ class Cuda:
         """Start filling `target` from the device."""
         size = target.array.nbytes
         self._call("cuMemcpyDtoHAsync_v2", target.value, source.value, size, stream.value)
+
+    def copy(self, target: Handle, source: Handle, size: int, stream: Handle) -> None:
+        """Start copying `size` bytes from the device to the device."""
+        self._call("cuMemcpyDtoDAsync_v2", target.value, source.value, size, stream.value)
+
+    def clear(self, target: Handle, start: int, size: int, stream: Handle) -> None:
+        """Start writing zeroes to `size` bytes of the device from `target` + `start` on."""
+        self._call("cuMemsetD8Async", target.value + start, 0, size, stream.value)
 
     def stream(self) -> Handle:
         return self._new("cuStreamCreate", "cuStreamDestroy_v2", NON_BLOCKING)

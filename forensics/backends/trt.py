@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from forensics.backends.base import Model, Normalisation, Provenance, check_images
-from forensics.backends.cuda import Cuda, Handle, open_device
+from forensics.backends.cuda import Borrowed, Cuda, Handle, open_device
 from forensics.backends.engine_cache import PIXELS, EngineCache, EngineKey, engine_folder
 from forensics.backends.trt_build import PROFILES, Target, build, engine_key
 from forensics.backends.trt_library import RTX, Library, Messages, open_library
@@ -204,24 +204,43 @@ class Slot:
         """
         self._images[:] = 0
         self._cuda.upload(self._in, self._host_in, self.stream)
-        self.run()
+        self.run(self.stream)
         self._cuda.finish(self.stream)
         if not graph:
             return "switched off"
         if not self._loaded.capturable(self.stream):
             return "TensorRT says that it cannot be recorded"
         try:
-            self._graph = self._cuda.capture(self.stream, self.run)
+            self._graph = self._cuda.capture(self.stream, lambda: self.run(self.stream))
         except BackendError as error:
             return str(error)
         return ""
 
-    def run(self) -> None:
-        """Put a run on the stream, without copies."""
+    def run(self, stream: Handle) -> None:
+        """Put a run on a stream, without copies."""
         if self._graph is not None:
-            self._cuda.launch(self._graph, self.stream)
+            self._cuda.launch(self._graph, stream)
         else:
-            self._loaded.enqueue(self._in, self._out, self.stream)
+            self._loaded.enqueue(self._in, self._out, stream)
+
+    def run_on_device(
+        self, source: Handle, target: Handle, n: int, stream: Handle, after: Slot
+    ) -> None:
+        """Put a run of `n` images that lie on the device on `stream`, after all other runs.
+
+        A graph has its addresses for good, so images are copied to them; that is quickly done.
+        """
+        size_in, size_out = (
+            math.prod(shape[1:]) for shape in (self._loaded.input_shape, self._loaded.output_shape)
+        )
+        for slot in (self, after):
+            self._cuda.wait(stream, slot.done)
+        self._cuda.copy(self._in, source, n * size_in, stream)
+        if left := self._loaded.input_shape[0] - n:
+            self._cuda.clear(self._in, n * size_in, left * size_in, stream)
+        self.run(stream)
+        self._cuda.copy(target, self._out, n * size_out * 4, stream)
+        self._cuda.record(self.done, stream)
 
     def start(self, images: ImageArray, target: FloatArray, after: Slot) -> None:
         """Begin a run of at most one batch, its results to be collected into `target`.
@@ -230,9 +249,10 @@ class Slot:
         """
         self._images[: len(images)] = images
         self._images[len(images) :] = 0
+        self._cuda.wait(self.stream, self.done)  # a run of images on the device, elsewhere
         self._cuda.upload(self._in, self._host_in, self.stream)
         self._cuda.wait(self.stream, after.done)
-        self.run()
+        self.run(self.stream)
         self._cuda.record(self.done, self.stream)
         self._cuda.download(self._host_out, self._out, self.stream)
         self._target = target
@@ -285,3 +305,13 @@ class TensorRtEngine:
             for slot in self.slots:
                 slot.collect()
         return results
+
+    def run_on_device(self, source: int, target: int, n: int, stream: int) -> None:
+        """Put a run of 1 to a batch of images on a stream of this GPU, given by its raw handle.
+
+        `source` and `target` are addresses on the GPU: uint8 (n, imgsz, imgsz, 3), float32 (n,
+        ...), both to stay valid until the run is done, for which nothing here waits.
+        """
+        self._cuda.use()
+        slot, other = self.slots
+        slot.run_on_device(Borrowed(source), Borrowed(target), n, Borrowed(stream), other)

@@ -20,7 +20,14 @@ class Classifier:
 
     def probabilities(self, crops: ImageArray) -> FloatArray:
         """uint8 (n, imgsz, imgsz, 3) -> softmax of logits / temperature, float32 (n, classes)."""
-        logits = self.engine.infer(crops)
+        return self.of_logits(self.engine.infer(crops))
+
+    def of_logits(self, logits: FloatArray) -> FloatArray:
+        """The engine's output float32 (n, classes) -> probabilities, alike.
+
+        Raises CascadeError where the class count is another, BackendError where values are no
+        numbers.
+        """
         if logits.ndim != 2 or logits.shape[1] != len(self.spec.classes):
             raise CascadeError(
                 f"classifier output has shape {logits.shape}, not (n, {len(self.spec.classes)}): "

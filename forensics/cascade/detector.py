@@ -22,8 +22,8 @@ class Detector:
 
     def __init__(self, engine: Engine, spec: DetectorSpec, floor: float) -> None:
         self.engine = engine
-        self._spec = spec
-        self._floor = np.float32(floor)
+        self.spec = spec
+        self.floor = np.float32(floor)
         self._columns = [spec.classes.index(name) for name in spec.candidates]
 
     def infer(self, views: ImageArray) -> FloatArray:
@@ -31,16 +31,20 @@ class Detector:
 
         Boxes below the floor may be 0.
         """
-        raw = infer_above(self.engine, views, float(self._floor))
-        wanted = 4 + len(self._spec.classes)
-        if raw.ndim != 3 or raw.shape[1] != wanted:
+        raw = infer_above(self.engine, views, float(self.floor))
+        self.check(raw.shape, finite=bool(np.isfinite(raw).all()))
+        return raw
+
+    def check(self, shape: tuple[int, ...], *, finite: bool) -> None:
+        """Raise CascadeError or BackendError where raw output is none of this cascade's."""
+        wanted = 4 + len(self.spec.classes)
+        if len(shape) != 3 or shape[1] != wanted:
             raise CascadeError(
-                f"detector output has shape {raw.shape}, not (n, {wanted}, anchors): the class "
+                f"detector output has shape {shape}, not (n, {wanted}, anchors): the class "
                 "count in cascade.toml does not fit the model"
             )
-        if not np.isfinite(raw).all():  # such a score would pass for "nothing found"
+        if not finite:  # such a score would pass for "nothing found"
             raise BackendError("the detector gave values that are not numbers; use another model")
-        return raw
 
     def look(self, images: ImageArray, views: Sequence[View]) -> list[FloatArray]:
         """As `infer`, of the band of each input that holds picture: float32 (5 or more, anchors).
@@ -86,15 +90,15 @@ class Detector:
             class_id,
             np.repeat(np.arange(len(found)), [len(one) for one in found]),
             views,
-            iou=self._spec.nms_iou,
-            limit=self._spec.max_detections,
+            iou=self.spec.nms_iou,
+            limit=self.spec.max_detections,
         )
         return Detections(xyxy[kept], score[kept], class_id[kept])
 
     def _boxes(self, raw: FloatArray, view: View) -> Detections:
         scores = raw[4:][self._columns]
         best = scores.max(axis=0)
-        chosen = np.flatnonzero(best >= self._floor)
+        chosen = np.flatnonzero(best >= self.floor)
         if len(chosen) > MAX_CANDIDATES:
             chosen = chosen[np.argsort(-best[chosen], kind="stable")[:MAX_CANDIDATES]]
         class_id = np.asarray(self._columns, np.int32)[scores[:, chosen].argmax(axis=0)]
@@ -102,6 +106,6 @@ class Detector:
         xyxy = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
         score = best[chosen]
         kept = nms(
-            xyxy, score, class_id, iou=self._spec.nms_iou, limit=self._spec.max_detections
+            xyxy, score, class_id, iou=self.spec.nms_iou, limit=self.spec.max_detections
         )
         return Detections(view.to_source(xyxy[kept]), score[kept], class_id[kept])

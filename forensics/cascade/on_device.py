@@ -3,11 +3,16 @@
 The same steps as on the CPU path: letterbox (as `footage.pixels`), boxes (as `Detector`) and crops
 (as `cut_crops`). Pictures are resized by two matrices, one for each axis, which hold the weights
 of area averaging where a side shrinks and of linear interpolation where it grows: what OpenCV does,
-within 2 of 255 levels, and nearly what FFmpeg does. Tests hold boxes to 0.5 px of the input.
+within 2 of 255 levels, and nearly to the bit what FFmpeg does, whose colours are taken to the bit.
+Tests hold boxes to 0.5 px of the input.
+
+No sum here depends on how frames are grouped, and nothing that is uploaded makes the host wait.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,14 +22,19 @@ from numpy.typing import NDArray
 
 from forensics.boxes import Letterbox, square_crop
 from forensics.cascade.definition import ClassifierSpec, DetectorSpec
+from forensics.cascade.detector import MAX_CANDIDATES
 from forensics.errors import BackendError
 from forensics.tiling import View
-from forensics.types import Detections, FloatArray
+from forensics.types import Detections, FloatArray, Frame
 
 PAD_GREY = 114
 FULL_RANGE = 2
-LUMA_SHARES = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}  # Kr, Kb of BT.709, BT.2020; else BT.601
+# Kr, Kb of FFmpeg's matrices; else BT.601: FCC, SMPTE 240M, BT.709, BT.2020.
+LUMA_SHARES = {4: (0.30, 0.11), 7: (0.212, 0.087), 1: (0.2126, 0.0722)}
+LUMA_SHARES |= {9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma
+MOST_WEIGHTS = 1 << 22  # of one matrix: a picture of a million columns must not fill the memory
+FINENESS = 1 << 20  # boxes are compared in steps of 1 / FINENESS of a pixel
 
 
 def load_torch() -> Any:
@@ -37,6 +47,34 @@ def load_torch() -> Any:
             error
         )
     return torch
+
+
+@contextmanager
+def device_errors() -> Iterator[None]:
+    """What PyTorch raises within, as BackendError with what to do."""
+    torch = load_torch()
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise BackendError(
+            "the GPU is out of memory; end other programs that use it, or give a smaller --batch "
+            "or --imgsz"
+        ) from error
+    except RuntimeError as error:  # also of CUDA: an illegal address, a GPU that was lost
+        said = " ".join(str(error).split())[:400]
+        raise BackendError(f"PyTorch failed on the device: {said}; run the scan again") from error
+
+
+def try_on(device: str) -> None:
+    """Ask of a device, in small, what frames will; raises what PyTorch raises.
+
+    A PyTorch that was built for other GPUs, or a torchvision without CUDA, shows here.
+    """
+    torch = load_torch()
+    from torchvision.ops import nms
+
+    grey = torch.zeros((1, 8, 8), device=device)
+    _host(nms((grey @ grey)[0, :, :4], grey[0, 0], 0.5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +98,90 @@ class Planes:
         height, width = self.luma.shape
         return int(height), int(width)
 
+    def scaled(self, height: int, width: int) -> Any:
+        """uint8 RGB (height, width, 3): planes are scaled and then converted, as on the CPU."""
+        if (height, width) == self.size:
+            return self.region(0, 0, width, height)
+        (luma,) = _as_bytes(_scaled(self.luma[None].float(), height, width))
+        chroma = load_torch().stack([self.blue, self.red]).float()
+        blue, red = _as_bytes(_scaled(chroma, -(-height // 2), -(-width // 2)))
+        small = Planes(luma, blue, red, self.matrix, self.range)
+        return small.region(0, 0, width, height)
 
-def letterbox(picture: Planes, box: Letterbox) -> Any:
-    """uint8 RGB (imgsz, imgsz, 3) on the picture's device.
+    def region(self, left: int, top: int, right: int, bottom: int) -> Any:
+        """uint8 RGB (bottom - top, right - left, 3): each chroma value serves 2 x 2 pixels."""
+        torch = load_torch()
+        chroma = torch.stack(
+            [
+                plane[top // 2 : -(-bottom // 2), left // 2 : -(-right // 2)]
+                for plane in (self.blue, self.red)
+            ]
+        )
+        chroma = chroma.repeat_interleave(2, 1).repeat_interleave(2, 2)
+        rows, columns = (slice(low % 2, low % 2 + n) for low, n in _sides(left, top, right, bottom))
+        luma = self.luma[top:bottom, left:right]
+        return _as_rgb(torch.cat([luma[None], chroma[:, rows, columns]]).float(), self)
 
-    Luma and chroma are scaled apart and converted then, as FFmpeg does: averaging after the
-    conversion moved boxes by 2 pixels.
-    """
+
+@dataclass(frozen=True, slots=True)
+class Rgb:
+    """A picture as uint8 RGB (height, width, 3)."""
+
+    pixels: Any
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width, _ = self.pixels.shape
+        return int(height), int(width)
+
+    def scaled(self, height: int, width: int) -> Any:
+        """uint8 RGB (height, width, 3)."""
+        return _patch(self.pixels, lambda planes: _scaled(planes, height, width))
+
+    def region(self, left: int, top: int, right: int, bottom: int) -> Any:
+        """uint8 RGB (bottom - top, right - left, 3)."""
+        return self.pixels[top:bottom, left:right]
+
+
+Picture = Planes | Rgb
+
+
+def picture_of(frame: Frame, data: Any) -> Picture:
+    """The picture of a frame whose packed `data`, uint8 (bytes,), lies on a device."""
+    packed, height, width = frame.packed, frame.height, frame.width
+    assert packed is not None
+    if packed.format == "rgb24":
+        return Rgb(data.reshape(height, width, 3))
+    n, rows, columns = height * width, height // 2, width // 2
+    luma, blue, red = data.split([n, n // 4, n // 4])
+    full = packed.format == "yuvj420p"  # by its name
+    return Planes(
+        luma.reshape(height, width),
+        blue.reshape(rows, columns),
+        red.reshape(rows, columns),
+        packed.matrix,
+        FULL_RANGE if full else packed.range,
+    )
+
+
+def letterbox(picture: Picture, box: Letterbox) -> Any:
+    """uint8 RGB (imgsz, imgsz, 3) on the picture's device."""
     torch = load_torch()
     width, height = box.content
     left, top = box.offset
-    small = [
-        _resized(plane[None].float(), _weights(rows, height), _weights(columns, width))
-        for plane in (picture.luma, picture.blue, picture.red)
-        for rows, columns in [plane.shape]
-    ]
+    content = picture.scaled(height, width)
     shape = (box.imgsz, box.imgsz, 3)
-    result = torch.full(shape, PAD_GREY, dtype=torch.uint8, device=picture.luma.device)
-    result[top : top + height, left : left + width] = _as_rgb(torch.cat(small), picture)
+    result = torch.full(shape, PAD_GREY, dtype=torch.uint8, device=content.device)
+    result[top : top + height, left : left + width] = content
     return result
-
-
-def full_rgb(picture: Planes) -> Any:
-    """uint8 RGB (height, width, 3): each chroma value serves the 2 x 2 pixels around it."""
-    torch = load_torch()
-    height, width = picture.size
-    chroma = torch.stack([picture.blue, picture.red]).repeat_interleave(2, 1)
-    chroma = chroma.repeat_interleave(2, 2)[:, :height, :width]
-    return _as_rgb(torch.cat([picture.luma[None], chroma]).float(), picture)
 
 
 def _as_rgb(ycc: Any, picture: Planes) -> Any:
     """float (3, h, w) of luma and chroma, 0 .. 255 -> uint8 RGB (h, w, 3).
 
-    R = Y + 2 (1 - Kr) Cr, B = Y + 2 (1 - Kb) Cb, G = (Y - Kr R - Kb B) / (1 - Kr - Kb).
+    R = Y + 2 (1 - Kr) Cr, B = Y + 2 (1 - Kb) Cb, G = (Y - Kr R - Kb B) / (1 - Kr - Kb), each
+    term rounded down, as FFmpeg does.
     """
     torch = load_torch()
     kr, kb = LUMA_SHARES.get(picture.matrix, (0.299, 0.114))
@@ -102,96 +190,180 @@ def _as_rgb(ycc: Any, picture: Planes) -> Any:
     else:
         luma = (ycc[0] - 16) * (255 / 219)
         blue, red = ((ycc[n] - 128) * (255 / 224) for n in (1, 2))
-    r, b = luma + 2 * (1 - kr) * red, luma + 2 * (1 - kb) * blue
-    g = (luma - kr * r - kb * b) / (1 - kr - kb)
-    return _as_bytes(torch.stack([r, g, b], dim=-1))
+    luma, for_red, for_blue = luma.floor(), 2 * (1 - kr) * red, 2 * (1 - kb) * blue
+    r, b = luma + for_red.floor(), luma + for_blue.floor()
+    kg = 1 - kr - kb
+    g = luma + (for_red * (-kr / kg)).floor() + (for_blue * (-kb / kg)).floor()
+    return torch.stack([r, g, b], dim=-1).clamp(0, 255).to(torch.uint8)
 
 
-def boxes(raw: Any, view: View, spec: DetectorSpec, floor: float) -> Detections:
-    """Raw output of one view, float32 (4 + classes, anchors), to boxes in the frame's pixels.
+def boxes(
+    raw: Any, views: Sequence[View], spec: DetectorSpec, floor: np.float32
+) -> list[Detections]:
+    """Raw outputs, float32 (n, 4 + classes, anchors), of n views to boxes in the frames' pixels.
 
-    Only the boxes kept leave the device. The whole frame's view alone: tiles are merged on the
-    CPU, from what this returns for each.
+    Only the boxes kept leave the device. The whole frames' views alone: tiles are merged on the
+    CPU.
     """
     torch = load_torch()
-    from torchvision.ops import batched_nms
+    from torchvision.ops import nms
 
     columns = [spec.classes.index(name) for name in spec.candidates]
-    best, which = raw[4:][columns].max(dim=0)
-    chosen = torch.nonzero(best >= float(np.float32(floor)))[:, 0]
+    best, which = torch.stack([raw[:, 4 + column] for column in columns], dim=1).max(dim=1)
+    best, order = torch.sort(best, dim=1, descending=True, stable=True)
+    image, rank = torch.nonzero(best[:, :MAX_CANDIDATES] >= float(floor), as_tuple=True)
+    if not len(image):
+        return [_detections(np.empty((0, 7)), view, columns, spec) for view in views]
+    anchor = order[image, rank]
+    class_id = which[image, anchor]
     # In double precision, as on the CPU, so that no box is kept here and dropped there.
-    centre, size = raw[0:2, chosen].T.double(), raw[2:4, chosen].T.double()
+    centre, size = raw[image, 0:2, anchor].double(), raw[image, 2:4, anchor].double()
     xyxy = torch.cat([centre - size / 2, centre + size / 2], dim=1)
-    score, class_id = best[chosen], which[chosen]
-    order = torch.sort(score, descending=True, stable=True).indices
-    kept = batched_nms(xyxy[order], score[order].double(), class_id[order], spec.nms_iou)
-    kept = order[kept][: spec.max_detections]
-    names = np.asarray(columns, np.int32)
-    return Detections(
-        view.to_source(_host(xyxy[kept])),
-        _host(score[kept]).astype(np.float32),
-        names[_host(class_id[kept])],
-    )
+    score = best[image, rank].double()
+    kept = nms(_apart(xyxy, image * len(columns) + class_id), score, spec.nms_iou)
+    whose = torch.stack([image, class_id], dim=1).double()
+    table = _host(torch.cat([whose, score[:, None], xyxy], dim=1)[kept])
+    return [
+        _detections(table[table[:, 0] == number], view, columns, spec)
+        for number, view in enumerate(views)
+    ]
 
 
-def crops(rgb: Any, xyxy: FloatArray, spec: ClassifierSpec) -> Any:
-    """Full-resolution uint8 RGB (height, width, 3), boxes (n, 4) -> uint8 (n, imgsz, imgsz, 3)."""
+def _apart(xyxy: Any, group: Any) -> Any:
+    """Boxes double (n, 4) moved so that those of different groups do not meet.
+
+    All in steps of 1 / `FINENESS`, so that overlaps within a group stay the same to the bit.
+    """
     torch = load_torch()
-    shape = (len(xyxy), spec.imgsz, spec.imgsz, 3)
-    result = torch.empty(shape, dtype=torch.uint8, device=rgb.device)
-    height, width = rgb.shape[:2]
+    step = torch.exp2(torch.ceil(torch.log2(2 * xyxy.abs().max() + 2)))
+    return torch.round(xyxy * FINENESS) / FINENESS + (group * step)[:, None]
+
+
+def _detections(
+    rows: NDArray[np.float64], view: View, columns: list[int], spec: DetectorSpec
+) -> Detections:
+    """Rows of image, number in `columns`, score, box, best first -> the best of them."""
+    rows = rows[: spec.max_detections]
+    names = np.asarray(columns, np.int32)
+    score = rows[:, 2].astype(np.float32)
+    return Detections(view.to_source(rows[:, 3:7]), score, names[rows[:, 1].astype(np.intp)])
+
+
+def crops(picture: Picture, xyxy: FloatArray, spec: ClassifierSpec) -> Any:
+    """Full-resolution picture, boxes (n, 4) in its pixels -> uint8 (n, imgsz, imgsz, 3).
+
+    Only what the squares show is converted. Raises ValueError or MemoryError.
+    """
+    torch = load_torch()
     squares = square_crop(xyxy, spec.padding, spec.min_side).tolist()
-    for number, (x0, y0, x1, _) in enumerate(squares):
-        weights = _weights(x1 - x0, spec.imgsz)
-        columns, across = _inside(weights, x0, width)
-        rows, down = _inside(weights, y0, height)
-        planes = rgb[rows, columns].permute(2, 0, 1).float()
-        patch = _as_bytes(_resized(planes, down, across).permute(1, 2, 0))
-        if spec.grey:
-            luma = patch.float() @ torch.tensor(GREY_WEIGHTS, device=rgb.device)
-            patch = _as_bytes(luma)[..., None]
-        result[number] = patch
-    return result
+    return torch.stack([_crop(picture, square, spec) for square in squares])
 
 
-@lru_cache(maxsize=256)
-def _weights(before: int, after: int) -> NDArray[np.float32]:
-    """Matrix (after, before) whose rows, each of sum 1, weigh `before` pixels into one of `after`.
+def _crop(picture: Picture, square: list[int], spec: ClassifierSpec) -> Any:
+    x0, y0, x1, y1 = square
+    height, width = picture.size
+    left, right = _inside(x0, x1, width)
+    top, bottom = _inside(y0, y1, height)
 
-    Shrinking: the share of each pixel in the span [k r, (k + 1) r), r = before / after. Growing:
-    linear between the pixels around (k + 1/2) r - 1/2, the border repeated.
+    def resized(planes: Any) -> Any:
+        columns = _resampled(planes, Span(x0 - left, x1 - x0, spec.imgsz))
+        return _resampled(columns.mT, Span(y0 - top, y1 - y0, spec.imgsz)).mT
+
+    patch = _patch(picture.region(left, top, right, bottom), resized)
+    if spec.grey:
+        luma = sum(patch[..., n].float() * share for n, share in enumerate(GREY_WEIGHTS))
+        patch = _as_bytes(luma)[..., None].expand(-1, -1, 3)
+    return patch
+
+
+def _inside(low: int, high: int, length: int) -> tuple[int, int]:
+    """The part of a span that a side of `length` pixels has, at least one pixel."""
+    first = min(max(low, 0), length - 1)
+    return first, max(first + 1, min(high, length))
+
+
+def _sides(left: int, top: int, right: int, bottom: int) -> list[tuple[int, int]]:
+    """First and number of rows, then of columns."""
+    return [(top, bottom - top), (left, right - left)]
+
+
+def _patch(rgb: Any, resized: Callable[[Any], Any]) -> Any:
+    """uint8 RGB (h, w, 3), resized as float (3, h, w)."""
+    return _as_bytes(resized(rgb.permute(2, 0, 1).float()).permute(1, 2, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`before` pixels from `start` on, to be resampled to `after`.
+
+    What lies outside the picture repeats its border.
     """
-    ratio = before / after
-    places = np.arange(after, dtype=np.float64)[:, None]
-    pixels = np.arange(before, dtype=np.float64)[None]
-    if ratio > 1:
-        low, high = places * ratio, (places + 1) * ratio
-        shares = np.clip(np.minimum(pixels + 1, high) - np.maximum(pixels, low), 0, 1) / ratio
-    else:
-        at = np.clip((places + 0.5) * ratio - 0.5, 0, before - 1)
-        shares = np.clip(1 - np.abs(pixels - at), 0, 1)
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
+
+    start: int
+    before: int
+    after: int
+
+    def piece(self, low: int, high: int, length: int, device: Any) -> tuple[slice, Any]:
+        """Which of a side's `length` pixels make the new ones from `low` to `high`, and their
+        weights, float32 (high - low, pixels), of sum 1.
+
+        Shrinking: the share of each pixel in the span [k r, (k + 1) r), r = before / after.
+        Growing: linear between the pixels around (k + 1/2) r - 1/2.
+        """
+        torch = load_torch()
+        ratio = self.before / self.after
+        first = max(0, int(low * ratio) - 1)
+        stop = min(self.before, int(high * ratio) + 2)
+        places = torch.arange(low, high, dtype=torch.float64, device=device)[:, None]
+        pixels = torch.arange(first, stop, dtype=torch.float64, device=device)[None]
+        if ratio > 1:
+            over = torch.minimum(pixels + 1, (places + 1) * ratio)
+            shares = (over - torch.maximum(pixels, places * ratio)).clamp(0, 1)
+        else:
+            at = ((places + 0.5) * ratio - 0.5).clamp(0, self.before - 1)
+            shares = (1 - (pixels - at).abs()).clamp(0, 1)
+        weights = (shares / shares.sum(dim=1, keepdim=True)).float()
+        return _folded(weights, self.start + first, length)
+
+    @property
+    def steps(self) -> int:
+        """How many new pixels at a time, so that their matrix is not too large."""
+        ratio = max(1.0, self.before / self.after)
+        return max(1, min(self.after, int((MOST_WEIGHTS / ratio) ** 0.5)))
 
 
-def _inside(
-    weights: NDArray[np.float32], start: int, length: int
-) -> tuple[slice, NDArray[np.float32]]:
-    """The pixels of a span that the picture has, and their weights.
-
-    What lies outside repeats the border: its weight is added to that of the border.
-    """
-    places = np.clip(np.arange(start, start + weights.shape[1]), 0, length - 1)
-    first, last = int(places[0]), int(places[-1])
-    folded = np.zeros((len(weights), last - first + 1), np.float32)
-    np.add.at(folded.T, places - first, weights.T)
+def _folded(weights: Any, start: int, length: int) -> tuple[slice, Any]:
+    """The pixels from `start` on that the picture has; weights outside go to its border."""
+    n = weights.shape[1]
+    first, last = (min(max(at, 0), length - 1) for at in (start, start + n - 1))
+    head, tail = first - start + 1, last - start
+    if first == last:
+        return slice(first, last + 1), weights.sum(dim=1, keepdim=True)
+    parts = [weights[:, :head], weights[:, tail:]]
+    low, high = (part.sum(dim=1, keepdim=True) for part in parts)
+    folded = load_torch().cat([low, weights[:, head:tail], high], dim=1)
     return slice(first, last + 1), folded
 
 
-def _resized(planes: Any, down: NDArray[np.float32], across: NDArray[np.float32]) -> Any:
-    """float (planes, h, w) -> float (planes, rows of `down`, rows of `across`)."""
-    torch = load_torch()
-    rows, columns = (torch.from_numpy(w).to(planes.device) for w in (down, across))
-    return rows @ planes @ columns.T
+# Frames of one video have one size, and crops hardly ever.
+_kept_piece = lru_cache(maxsize=8)(Span.piece)
+
+
+def _resampled(planes: Any, span: Span, piece: Callable[..., Any] = Span.piece) -> Any:
+    """float (..., length) -> float (..., span.after)."""
+    found = []
+    for low in range(0, span.after, span.steps):
+        high = min(low + span.steps, span.after)
+        where, weights = piece(span, low, high, planes.shape[-1], planes.device)
+        found.append(planes[..., where] @ weights.T)
+    return found[0] if len(found) == 1 else load_torch().cat(found, dim=-1)
+
+
+def _scaled(planes: Any, height: int, width: int) -> Any:
+    """float (planes, h, w) -> float (planes, height, width)."""
+    rows, columns = (int(n) for n in planes.shape[1:])
+    small = _resampled(planes.mT, Span(0, rows, height), _kept_piece).mT
+    return _resampled(small, Span(0, columns, width), _kept_piece)
 
 
 def _as_bytes(values: Any) -> Any:

@@ -4,10 +4,10 @@ boxes and crops of the one before are finished."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -18,9 +18,11 @@ from forensics.cascade.classifier import Classifier
 from forensics.cascade.crops import crops_of
 from forensics.cascade.detector import Detector
 from forensics.tiling import WHOLE, Tiling, View
-from forensics.types import Detections, FloatArray, Frame
+from forensics.types import Detections, FloatArray, Frame, ImageArray
 
 Token = TypeVar("Token")
+Begun = TypeVar("Begun")
+Crops = TypeVar("Crops")  # of one frame, (n, imgsz, imgsz, 3), where they were cut
 Raw = list[FloatArray]  # the detector's output of each view
 # Batches in the detector's hands at a time: one more than it works on, so that it never waits.
 DEPTH = 2
@@ -47,10 +49,43 @@ class FrameResult:
     target_score: FloatArray
 
 
-class Pipeline:
-    """Both networks. `gate`: detector score from which the classifier is asked.
+class Runs(Protocol):
+    """What a scan runs frames through."""
 
-    `imgsz` and `tiling` must be those that made the frames' views.
+    def run(
+        self, items: Iterable[tuple[Token, Sequence[Frame]]]
+    ) -> Iterator[tuple[Token, list[FrameResult]]]:
+        """Yield the results of each (token, frames) in order; frames may be empty.
+
+        Frames must stay valid until their results are out.
+        """
+
+
+def run_ahead(
+    items: Iterable[tuple[Token, Sequence[Frame]]],
+    begin: Callable[[Sequence[Frame]], Begun],
+    finish: Callable[[Sequence[Frame], Begun], list[FrameResult]],
+) -> Iterator[tuple[Token, list[FrameResult]]]:
+    """`Runs.run`, each batch begun `DEPTH` batches before it is finished."""
+    waiting: deque[tuple[Token, Sequence[Frame], Begun]] = deque()
+
+    def finished() -> tuple[Token, list[FrameResult]]:
+        token, frames, begun = waiting.popleft()
+        return token, finish(frames, begun)
+
+    for token, frames in items:
+        waiting.append((token, frames, begin(frames)))
+        if len(waiting) > DEPTH:
+            yield finished()
+    while waiting:
+        yield finished()
+
+
+class Pipeline:
+    """Both networks, on views that the decoding child made.
+
+    `gate`: detector score from which the classifier is asked. `imgsz` and `tiling` must be those
+    that made the frames' views.
     """
 
     def __init__(
@@ -71,25 +106,14 @@ class Pipeline:
     def run(
         self, items: Iterable[tuple[Token, Sequence[Frame]]]
     ) -> Iterator[tuple[Token, list[FrameResult]]]:
-        """Yield the results of each (token, frames) in order; frames may be empty.
-
-        Frames must stay valid until their results are out.
-        """
+        """See `Runs`."""
         workers = min(DEPTH, parallel_calls(self._detector.engine))
         with ThreadPoolExecutor(workers, thread_name_prefix="detector") as pool:
-            waiting: deque[tuple[Token, Sequence[Frame], Future[Raw]]] = deque()
-            for token, frames in items:
-                waiting.append((token, frames, pool.submit(self._detect, frames)))
-                if len(waiting) > DEPTH:
-                    yield self._next(waiting)
-            while waiting:
-                yield self._next(waiting)
 
-    def _next(
-        self, waiting: deque[tuple[Token, Sequence[Frame], Future[Raw]]]
-    ) -> tuple[Token, list[FrameResult]]:
-        token, frames, raw = waiting.popleft()
-        return token, self._finish(frames, raw.result())
+            def begin(frames: Sequence[Frame]) -> Future[Raw]:
+                return pool.submit(self._detect, frames)
+
+            yield from run_ahead(items, begin, self._finish)
 
     def _detect(self, frames: Sequence[Frame]) -> Raw:
         if not frames:
@@ -100,10 +124,11 @@ class Pipeline:
     def _views(self, frames: Sequence[Frame]) -> list[tuple[View, ...]]:
         return [self._tiling.views(f.width, f.height, self._imgsz) for f in frames]
 
-    def _finish(self, frames: Sequence[Frame], raw: Raw) -> list[FrameResult]:
+    def _finish(self, frames: Sequence[Frame], raw: Future[Raw]) -> list[FrameResult]:
+        looked = raw.result()
         if not frames:
             return []
-        found = self._detector.boxes(raw, self._views(frames))
+        found = self._detector.boxes(looked, self._views(frames))
         if self._classifier is None:
             return [unclassified(f, d) for f, d in zip(frames, found, strict=True)]
         return self._classify(frames, found, self._classifier)
@@ -111,31 +136,49 @@ class Pipeline:
     def _classify(
         self, frames: Sequence[Frame], found: Sequence[Detections], classifier: Classifier
     ) -> list[FrameResult]:
-        """Crops of all frames of the batch go through the classifier together."""
-        asked = [detections.score >= self._gate for detections in found]
-        crops, failed = [], []
-        for frame, detections, chosen in zip(frames, found, asked, strict=True):
-            cut = _cut(frame, detections.xyxy[chosen], classifier)
-            crops.append(cut)
-            failed.append(chosen if cut is None else np.zeros_like(chosen))
-        good = [cut for cut in crops if cut is not None and len(cut)]
-        answers = classifier.probabilities(np.concatenate(good)) if good else NO_CLASSES
-        results, start = [], 0
-        for frame, detections, chosen, bad in zip(frames, found, asked, failed, strict=True):
-            classified = chosen & ~bad
-            stop = start + int(classified.sum())
-            mine = answers[start:stop]
-            results.append(_merge(frame, detections, classified, bad, mine, classifier))
-            start = stop
-        return results
+        def cut(number: int, xyxy: FloatArray) -> ImageArray:
+            return crops_of(frames[number], xyxy, classifier.spec)
+
+        def ask(crops: Sequence[ImageArray]) -> FloatArray:
+            return classifier.probabilities(np.concatenate(crops))
+
+        return classify(frames, found, self._gate, classifier, cut=cut, ask=ask)
 
 
-def _cut(frame: Frame, xyxy: FloatArray, classifier: Classifier) -> NDArray[np.uint8] | None:
-    """Crops of one frame; None when they cannot be made. A frame without boxes costs nothing."""
-    if not len(xyxy):
-        return np.empty((0, 0, 0, 3), np.uint8)
+def classify(
+    frames: Sequence[Frame],
+    found: Sequence[Detections],
+    gate: np.float32,
+    classifier: Classifier,
+    *,
+    cut: Callable[[int, FloatArray], Crops],
+    ask: Callable[[list[Crops]], FloatArray],
+) -> list[FrameResult]:
+    """Crops of all frames of the batch go through the classifier together.
+
+    `cut` makes those of boxes (n, 4) of the frame of that number, `ask` gives the probabilities.
+    """
+    asked = [detections.score >= gate for detections in found]
+    boxes = [detections.xyxy[chosen] for detections, chosen in zip(found, asked, strict=True)]
+    # A frame without boxes costs nothing.
+    crops = {n: _tried(cut, n, xyxy) for n, xyxy in enumerate(boxes) if len(xyxy)}
+    good = [made for made in crops.values() if made is not None]
+    answers = ask(good) if good else NO_CLASSES
+    results, start = [], 0
+    for number, (frame, detections, chosen) in enumerate(zip(frames, found, asked, strict=True)):
+        bad = chosen & (crops.get(number) is None)
+        classified = chosen & ~bad
+        stop = start + int(classified.sum())
+        mine = answers[start:stop]
+        results.append(_merge(frame, detections, classified, bad, mine, classifier))
+        start = stop
+    return results
+
+
+def _tried(cut: Callable[[int, FloatArray], Crops], number: int, xyxy: FloatArray) -> Crops | None:
+    """The crops of one frame; None when they cannot be made."""
     try:
-        return crops_of(frame, xyxy, classifier.spec)
+        return cut(number, xyxy)
     except (cv2.error, ValueError, MemoryError):
         return None  # logged as decided_by "error", so that it is counted
 

@@ -208,6 +208,8 @@ def run_scan(
     n_cameras = len({file.camera_id for file in inputs})
     console = stdout(beside=True)
     console.print(f"{len(inputs)} files of {n_cameras} cameras; backend: {settings.backend_why}")
+    if settings.backend == "tensorrt":
+        console.print(f"frames on: {settings.frames_on}")
     console.print(_cascade_line(settings))
     if left_out:
         listed = ", ".join(f"{ending} {n}" for ending, n in left_out.items())

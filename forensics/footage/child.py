@@ -181,7 +181,7 @@ def _send_segments(
     base_s = float(decoder.info.time_base)
     segments = Segments(request.segment_s, base_s, decoder.info.frame_rate_header)
     gate = StaticGate(request.sampling.static, base_s)
-    packer = Packer(request.imgsz, request.tiling)
+    packer = Packer(request.imgsz, request.tiling, views=request.views)
     wanted = None if request.wanted is None else set(request.wanted)
     for frame in _with_heartbeat(parent, decoder.frames()):
         clock.add(frame.pts, frame.picture)
@@ -291,7 +291,7 @@ def _remarks(decoder: Decoder, clock: ClockFacts) -> list[str]:
 
 def decode_stills(parent: Parent, request: DecodeRequest) -> None:
     """Decode the first picture of each file; each gets a verdict of its own."""
-    packer = Packer(request.imgsz, request.tiling)
+    packer = Packer(request.imgsz, request.tiling, views=request.views)
     for item, path in enumerate(request.paths):
         if request.wanted is not None and item not in request.wanted:
             continue

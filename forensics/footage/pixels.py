@@ -40,11 +40,11 @@ class PixelLayout:
 
 
 class Packer:
-    """Writes one file's pictures into slots: the detector's views, then the full picture."""
+    """Writes one file's pictures into slots: the detector's views, if asked for, then in full."""
 
-    def __init__(self, imgsz: int, tiling: Tiling = WHOLE) -> None:
+    def __init__(self, imgsz: int, tiling: Tiling = WHOLE, *, views: bool = True) -> None:
         self.imgsz = imgsz
-        self.views_bytes = tiling.bytes_per_frame(imgsz)
+        self.views_bytes = tiling.bytes_per_frame(imgsz) if views else 0
         self._tiling = tiling
         # One for each view: a converter is set up anew whenever the sizes change.
         self._scalers = [Scaler() for _ in range(tiling.n_views)]
@@ -68,18 +68,23 @@ class Packer:
 
     def pack(self, picture: Any, layout: PixelLayout, slot: memoryview) -> None:
         """Write views and full picture of a frame into `slot`."""
+        full = np.frombuffer(slot, np.uint8, layout.size_bytes, offset=self.views_bytes)
+        self._pack_full(picture, layout, full)
+        if not self.views_bytes:
+            return
         views = np.frombuffer(slot, np.uint8, self.views_bytes)
         views = views.reshape(-1, self.imgsz, self.imgsz, 3)
-        full = np.frombuffer(slot, np.uint8, layout.size_bytes, offset=self.views_bytes)
         whole, *tiles = self._tiling.views(layout.width, layout.height, self.imgsz)
         self._pack_whole(picture, whole, views[0])
+        for number, tile in enumerate(tiles, start=1):
+            self._pack_tile(layout, full, tile, views[number], self._scalers[number])
+
+    def _pack_full(self, picture: Any, layout: PixelLayout, full: ImageArray) -> None:
         if layout.format == "rgb24":
             rgb = converted(self._full, picture, format="rgb24")
             full.reshape(layout.height, layout.width, 3)[:] = _turned(rgb, picture)
         else:
             _copy_planes(picture, full)
-        for number, tile in enumerate(tiles, start=1):
-            self._pack_tile(layout, full, tile, views[number], self._scalers[number])
 
     def _pack_whole(self, picture: Any, whole: View, pixels: ImageArray) -> None:
         width, height = whole.letterbox.content

@@ -58,7 +58,8 @@ class Sampling:
 class DecodeRequest:
     """What the child is asked to do. `paths` is one video, or the stills of one chunk in order.
 
-    Frames of segments before `first_segment` are decoded and not sent.
+    Frames of segments before `first_segment` are decoded and not sent. Without `views` nothing is
+    scaled for the detector: frames come at full size alone.
     """
 
     paths: tuple[str, ...]
@@ -70,6 +71,17 @@ class DecodeRequest:
     tiling: Tiling = WHOLE
     first_segment: int = 0
     wanted: tuple[int, ...] | None = None
+    views: bool = True
+
+    @property
+    def n_views(self) -> int:
+        """Views that come with each frame."""
+        return self.tiling.n_views if self.views else 0
+
+    @property
+    def views_bytes(self) -> int:
+        """What they take in a slot."""
+        return self.tiling.bytes_per_frame(self.imgsz) if self.views else 0
 
     def to_line(self) -> bytes:
         return encode({**asdict(self), "type": "request"})

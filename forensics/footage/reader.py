@@ -26,7 +26,7 @@ from forensics.footage import protocol
 from forensics.footage.grey import unpack_grey
 from forensics.footage.pixels import PLANAR, PixelLayout, unpack_region, unpack_rgb
 from forensics.footage.protocol import DecodeRequest
-from forensics.types import Frame, StaticFrame, Status, StreamInfo
+from forensics.types import Frame, Packed, StaticFrame, Status, StreamInfo
 
 DEFAULT_MAX_PIXELS = 50_000_000
 RING_BYTES = 256 << 20
@@ -241,7 +241,7 @@ class FrameReader:
         )
 
     def _grow(self, slot_bytes: int) -> None:
-        largest = self._views_bytes() + self._request.max_pixels * 3
+        largest = self._request.views_bytes + self._request.max_pixels * 3
         if not 0 < slot_bytes <= largest or self._lent:
             raise ValueError(f"slot of {slot_bytes} bytes")
         fitting = max(MIN_SLOTS, RING_BYTES // slot_bytes)
@@ -250,9 +250,6 @@ class FrameReader:
         os.ftruncate(self._memory_fd, self.slots * slot_bytes)
         self._memory = mmap.mmap(self._memory_fd, self.slots * slot_bytes)
         self._send(protocol.encode({"type": "slots", "slots": self.slots}))
-
-    def _views_bytes(self) -> int:
-        return self._request.tiling.bytes_per_frame(self._request.imgsz)
 
     def _layout(self, values: Any) -> PixelLayout:
         name, *numbers = values
@@ -270,15 +267,15 @@ class FrameReader:
         index = protocol.integer(message["index"], self._last_index + 1)
         pts = protocol.optional(protocol.integer, message["pts"])
         layout = self._layout(message["layout"])
-        imgsz, n_views = self._request.imgsz, self._request.tiling.n_views
-        views_bytes = self._views_bytes()
+        imgsz, n_views = self._request.imgsz, self._request.n_views
+        views_bytes = self._request.views_bytes
         if self._memory is None or views_bytes + layout.size_bytes > self._slot_bytes:
             raise ValueError("frame outside the shared memory")
         if slot in self._lent.values():
             raise ValueError("slot lent twice")
         start = slot * self._slot_bytes
         memory = memoryview(self._memory)[start : start + views_bytes + layout.size_bytes]
-        views = np.frombuffer(memory, np.uint8, views_bytes)
+        views = np.frombuffer(memory, np.uint8)[:views_bytes]
         full = np.frombuffer(memory, np.uint8, layout.size_bytes, offset=views_bytes)
         self._lent[index] = slot
         self._last_index = index
@@ -295,6 +292,7 @@ class FrameReader:
             rgb=partial(unpack_rgb, layout, full),
             region=partial(unpack_region, layout, full),
             grey=partial(unpack_grey, layout, full),
+            packed=Packed(layout.format, layout.matrix, layout.range, full),
         )
 
     def _static(self, message: dict[str, Any]) -> StaticFrame:

@@ -36,6 +36,8 @@ class DecodeSettings(Protocol):
     @property
     def tiling(self) -> Tiling: ...
     @property
+    def views(self) -> bool: ...
+    @property
     def batch(self) -> int: ...
     @property
     def segment_s(self) -> float: ...
@@ -142,6 +144,7 @@ class Feed:
             stills=work.unit.stills,
             imgsz=settings.imgsz,
             tiling=settings.tiling,
+            views=settings.views,
             max_pixels=settings.max_pixels,
             segment_s=settings.segment_s,
             sampling=settings.sampling,

@@ -37,8 +37,9 @@ from forensics.errors import BackendError, ForensicsError
 from forensics.footage.find import common_base, find_inputs
 from forensics.runlog.manifest import utc_now
 from forensics.runlog.reader import open_run
+from forensics.scan.gpu_paths import compare_ways
 from forensics.scan.local import scan
-from forensics.scan.settings import default_settings
+from forensics.scan.settings import default_settings, open_cascade
 from forensics.tiling import WHOLE
 from forensics.types import ImageArray
 
@@ -77,6 +78,7 @@ def gpu_check(
             parts[name] = _network(spec, stage, precision, rounds)
     parts["on_device"] = lambda: _on_device(definition)
     parts["nvdec"] = lambda: _nvdec(footage)
+    parts["frames_on_gpu"] = lambda: _frames_on_gpu(footage, cascade, rounds)
     parts["scan"] = lambda: _scans(footage, cascade)
     for name, measure in parts.items():
         say(name)
@@ -213,7 +215,7 @@ def _bare_s(engine: trt.TensorRtEngine, runs: int) -> float:
     start, end = cuda.event(), cuda.event()
     cuda.record(start, slot.stream)
     for _ in range(runs):
-        slot.run()
+        slot.run(slot.stream)
     cuda.record(end, slot.stream)
     cuda.finish(slot.stream)
     return cuda.elapsed_s(start, end) / runs
@@ -240,7 +242,7 @@ def _on_device(definition: CascadeDefinition) -> Part:
     if definition.classifier is not None:
         boxes = np.array([[10, 10, 60, 90], [900, 500, 1600, 1000]], np.float32)
         rgb = torch.from_numpy(frame).cuda()
-        cut = on_device.crops(rgb, boxes, definition.classifier).cpu()
+        cut = on_device.crops(on_device.Rgb(rgb), boxes, definition.classifier).cpu()
         expected = torch.from_numpy(cut_crops(frame, boxes, definition.classifier))
         facts["crops_levels_apart_from_opencv"] = _levels(cut, expected)
     return facts
@@ -269,6 +271,22 @@ def _nvdec(footage: Sequence[Path]) -> Part:
         decoder[number]
     elapsed_s = time.perf_counter() - started
     return {"file": videos[0].relative, "frames": n, "frames_per_s": n / elapsed_s}
+
+
+def _frames_on_gpu(footage: Sequence[Path], cascade: str, rounds: int) -> Part:
+    """Frames on the GPU against views of the decoding child: what both say, and how fast.
+
+    End to end but for decoding: frames lie in memory. The bare engine is the detector's alone.
+    """
+    trt.version()
+    settings = default_settings(cascade, "tensorrt")
+    facts = compare_ways(footage, settings, rounds)
+    engine = open_cascade(settings).engines[0]
+    assert isinstance(engine, trt.TensorRtEngine)
+    bare_s = statistics.median(_bare_s(engine, 10) for _ in range(rounds))
+    bare = engine.loaded.input_shape[0] / bare_s
+    shares = {name: speed / bare for name, speed in facts["frames_per_s"].items()}
+    return {**facts, "bare_engine_images_per_s": bare, "share_of_bare_engine": shares}
 
 
 class _Silent:

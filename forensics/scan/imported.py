@@ -49,8 +49,9 @@ class Imported:
 class _Decoding:
     """The `DecodeSettings` of an import."""
 
-    imgsz: int = 32  # the detector's picture is not looked at
+    imgsz: int = 32
     tiling: Tiling = WHOLE
+    views: bool = False  # nobody looks
     batch: int = 8
     segment_s: float = DEFAULT_SEGMENT_S
     max_pixels: int = DEFAULT_MAX_PIXELS

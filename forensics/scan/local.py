@@ -295,6 +295,7 @@ def _describe(
         "engines": [asdict(engine.provenance) for engine in opened.engines],
         "backend": settings.backend,
         "backend_why": settings.backend_why,
+        "frames_on": str(settings.frames_on),
         "precision": settings.precision,
         "arithmetic": settings.arithmetic,
         "thresholds": settings.thresholds(),

@@ -33,7 +33,9 @@ from forensics.cascade.definition import (
     summary_hash,
 )
 from forensics.cascade.detector import Detector
-from forensics.cascade.pipeline import Pipeline
+from forensics.cascade.device_pipeline import DevicePipeline
+from forensics.cascade.pipeline import Pipeline, Runs
+from forensics.cascade.place import Place, place_for
 from forensics.errors import CascadeError
 from forensics.footage.protocol import Sampling
 from forensics.footage.reader import DEFAULT_MAX_PIXELS, MAX_VIEWS_BYTES, SILENCE_S
@@ -42,6 +44,7 @@ from forensics.runlog.schemas import SCHEMA_VERSION
 from forensics.tiling import WHOLE, Tiling
 from forensics.types import ImageArray
 
+ON_DEVICE = ("torch", "torchvision")  # what scales and cuts frames there
 LIBRARIES = ("av", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "pyarrow")
 DEFAULT_SEGMENT_S = 60.0
 
@@ -53,7 +56,10 @@ def default_batch(threads: int | None = None) -> int:
 
 @dataclass(frozen=True)
 class ScanSettings:
-    """What to run and how. `floor` <= `gate`; both are detector scores. `imgsz` in pixels."""
+    """What to run and how. `floor` <= `gate`; both are detector scores. `imgsz` in pixels.
+
+    `place` is where this machine would best keep frames; `frames_on` is where they are.
+    """
 
     cascade: CascadeDefinition
     backend: str
@@ -72,6 +78,7 @@ class ScanSettings:
     threads: int | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
     silence_s: float = SILENCE_S
+    place: Place = field(default_factory=Place)
 
     def __post_init__(self) -> None:
         if not self.floor <= self.gate:  # in this form it catches nan as well
@@ -102,6 +109,18 @@ class ScanSettings:
         return [self.cascade.detector, *([] if second is None else [second])]
 
     @property
+    def frames_on(self) -> Place:
+        """Where frames are scaled and cut, and why there."""
+        if self.place.on_device and self.tiling != WHOLE:
+            return Place(why="tiles are made by the decoding child")
+        return self.place
+
+    @property
+    def views(self) -> bool:
+        """Whether the decoding child makes what the detector sees."""
+        return not self.frames_on.on_device
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Class names of the probability vector; empty without a classifier."""
         if self.cascade.classifier is None or self.detector_only:
@@ -128,6 +147,8 @@ class ScanSettings:
                 "segment_s": self.segment_s,
                 "max_pixels": self.max_pixels,
                 "libraries": self._libraries(),
+                # Other pixels, in the last bits: no run is begun in one place and ended in another.
+                **({} if self.views else {"frames_on": self.frames_on.where}),
             }
         )
 
@@ -140,6 +161,8 @@ class ScanSettings:
         }
         if self.backend in MAKES_FP16:  # its kernels are chosen for the GPU
             used[self.backend] = available_backends()[self.backend]
+        if not self.views:
+            used |= {name: _version(name) for name in ON_DEVICE}
         return used
 
     def thresholds(self) -> dict[str, float | None]:
@@ -200,6 +223,7 @@ def default_settings(
         gate=definition.detector.floor,
         imgsz=definition.detector.imgsz,
         max_detections=definition.detector.max_detections,
+        place=place_for(name),
     )
 
 
@@ -217,7 +241,7 @@ def _precision(
 class OpenCascade:
     """Both networks, ready, and what they are."""
 
-    pipeline: Pipeline
+    pipeline: Runs
     engines: tuple[Engine, ...]
     models: tuple[dict[str, Any], ...]
 
@@ -253,10 +277,17 @@ def open_cascade(settings: ScanSettings) -> OpenCascade:
         classifier.probabilities(_nothing(second.imgsz))
         engines.append(other)
         models.append(_model("classifier", reference.path, reference.sha256))
-    pipeline = Pipeline(
-        detector, classifier, imgsz=spec.imgsz, gate=settings.gate, tiling=settings.tiling
+    return OpenCascade(_pipeline(settings, detector, classifier), tuple(engines), tuple(models))
+
+
+def _pipeline(settings: ScanSettings, detector: Detector, classifier: Classifier | None) -> Runs:
+    """The one choice between the two ways of frames to the networks."""
+    imgsz, gate = settings.imgsz, settings.gate
+    if settings.views:
+        return Pipeline(detector, classifier, imgsz=imgsz, gate=gate, tiling=settings.tiling)
+    return DevicePipeline(
+        detector, classifier, device=settings.frames_on.where, imgsz=imgsz, gate=gate
     )
-    return OpenCascade(pipeline, tuple(engines), tuple(models))
 
 
 def _nothing(imgsz: int) -> ImageArray:

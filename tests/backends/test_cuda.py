@@ -15,6 +15,7 @@ from forensics.errors import BackendError
 
 SIZES = {
     "int": 4,
+    "unsigned char": 1,
     "unsigned int": 4,
     "size_t": 8,
     "unsigned long long": 8,

@@ -93,6 +93,61 @@ def test_without_a_graph_it_runs_all_the_same(machine: Machine) -> None:
     )
 
 
+class TestImagesOnTheDevice:
+    """The engine's method for images that are on the GPU; memory of the host stands for its."""
+
+    STREAM = 77
+
+    def infer(self, engine: trt.TensorRtEngine, images: Any) -> Any:
+        results = np.empty((len(images), 2), np.float32)
+        source, target = images.ctypes.data, results.ctypes.data
+        engine.run_on_device(source, target, len(images), self.STREAM)
+        return results
+
+    @pytest.mark.parametrize("graphs", [True, False])
+    @pytest.mark.parametrize("n", [1, 5, 8])
+    def test_results_are_those_of_the_host(self, machine: Machine, n: int, graphs: bool) -> None:
+        engine = machine.open(graphs=graphs)
+        images = pictures(n)
+        np.testing.assert_array_equal(self.infer(engine, images), engine.infer(images))
+        np.testing.assert_array_equal(self.infer(engine, images[:1]), engine.infer(images[:1]))
+
+    def test_it_stays_on_the_callers_stream(self, machine: Machine) -> None:
+        engine = machine.open()
+        machine.cuda.calls.clear()
+        self.infer(engine, pictures(5))
+        here = f"on {self.STREAM}"
+        runs = [f"copy {here}", f"clear {here}", "launch", f"copy {here}"]
+        assert machine.cuda.calls == ["use", "wait", "wait", *runs, "record"]
+        machine.cuda.calls.clear()
+        self.infer(engine, pictures(8))  # a whole batch has no tail
+        assert f"clear {here}" not in machine.cuda.calls
+        assert not {"upload", "download", "finish"} & set(machine.cuda.calls)
+
+    def test_by_tensors(self, machine: Machine) -> None:
+        torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+        from forensics.cascade.device_engines import TensorRtOnDevice
+
+        engine = machine.open()
+        device = TensorRtOnDevice(engine, lambda: self.STREAM)
+        images = pictures(19)
+        found = device.infer(torch.from_numpy(images))
+        assert found.dtype == torch.float32
+        np.testing.assert_array_equal(found.numpy(), engine.infer(images))
+        turned = torch.from_numpy(images).transpose(1, 2)  # not as it lies in memory
+        expected = engine.infer(np.ascontiguousarray(turned.numpy()))
+        np.testing.assert_array_equal(device.infer(turned).numpy(), expected)
+        for wrong in (torch.zeros(2, 32, 32, 3), torch.zeros(2, 3, 32, 32, dtype=torch.uint8)):
+            with pytest.raises(BackendError, match=r"engine takes uint8 \(n, 32, 32, 3\)"):
+                device.infer(wrong)
+
+    def test_a_run_that_fails(self, machine: Machine) -> None:
+        engine = machine.open(graphs=False)
+        machine.trt.fails = "execute_async_v3"
+        with pytest.raises(BackendError, match="failed to run: it broke"):
+            self.infer(engine, pictures(1))
+
+
 def test_engines_are_built_once(machine: Machine) -> None:
     told: list[tuple[str, float]] = []
     token = BUILDING.set(lambda name, done: told.append((name, done)))

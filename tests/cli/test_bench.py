@@ -19,7 +19,7 @@ NETWORKS = {
     for stage in ("detector", "classifier")
     for precision in ("fp32", "fp16", "int8")
 }
-PARTS = {"gpu", "on_device", "nvdec", "scan", *NETWORKS}
+PARTS = {"gpu", "on_device", "nvdec", "frames_on_gpu", "scan", *NETWORKS}
 
 
 @pytest.mark.skipif(
@@ -34,7 +34,7 @@ def test_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     for name in PARTS:
         assert result[name]["available"] is False
         assert result[name]["because"]
-    for name in {"scan", *NETWORKS}:  # what the machine lacks, not how we met it
+    for name in {"frames_on_gpu", "scan", *NETWORKS}:  # what the machine lacks, not how we met it
         assert result[name]["because"] == result["gpu"]["because"]
     assert result["installed"]["packages"]["onnxruntime"]
     assert result["installed"]["backends"]["tensorrt"].startswith("not available: the")

@@ -28,6 +28,30 @@ def views_of(path: Path, tiling: Tiling, **changes: object) -> tuple[ImageArray,
     raise AssertionError("no frame came")
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".jpg", ".png"])
+def test_frames_may_come_without_views(tmp_path: Path, suffix: str) -> None:
+    """The same pictures, and nothing beside them in the shared memory."""
+    path = tmp_path / f"c{suffix}"
+    if suffix == ".mp4":
+        write_clip(path, frames=1)
+    else:
+        write_still(path, 1)
+    found, sizes = [], []
+    for views in (True, False):
+        request = request_for(path, imgsz=IMGSZ, stills=suffix != ".mp4", views=views)
+        with FrameReader(request, slots=3, silence_s=20) as reader:
+            frame = next(event for event in reader.events() if isinstance(event, Frame))
+            assert frame.packed is not None
+            assert frame.views.shape == (int(views), IMGSZ, IMGSZ, 3)
+            found.append((frame.rgb(), frame.packed.data.copy(), frame.packed.format))
+            sizes.append(reader._slot_bytes)
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+    wanted = {".mp4": "yuv420p", ".jpg": "yuvj420p", ".png": "rgb24"}[suffix]
+    assert found[0][2] == found[1][2] == wanted
+    assert sizes[1] == len(found[1][1]) == sizes[0] - IMGSZ * IMGSZ * 3
+
+
 def turned(path: Path, matrix: tuple[int, ...]) -> Path:
     return set_display_matrix(path, matrix)
 

@@ -8,6 +8,7 @@ A fake engine is JSON; running it writes the mean of each image into two output 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import types
 from collections.abc import Callable
@@ -35,8 +36,8 @@ class FakeMonitor:
 
 class FakeMemory:
     def __init__(self, size: int) -> None:
-        self.array = np.zeros(size, np.uint8)
-        self.value = id(self)
+        self.array = np.zeros(max(1, size), np.uint8)[:size]
+        self.value = self.array.ctypes.data
 
 
 class FakeCuda:
@@ -74,6 +75,14 @@ class FakeCuda:
     def download(self, target: FakeMemory, source: FakeMemory, stream: Any) -> None:
         target.array[:] = source.array
         self.calls.append("download")
+
+    def copy(self, target: Any, source: Any, size: int, stream: Any) -> None:
+        ctypes.memmove(target.value, source.value, size)
+        self.calls.append(f"copy on {stream.value}")
+
+    def clear(self, target: Any, start: int, size: int, stream: Any) -> None:
+        ctypes.memset(target.value + start, 0, size)
+        self.calls.append(f"clear on {stream.value}")
 
     def wait(self, stream: Any, event: Any) -> None:
         self.calls.append("wait")
