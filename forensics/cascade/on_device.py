@@ -24,6 +24,8 @@ from forensics.boxes import Letterbox, square_crop
 from forensics.cascade.definition import ClassifierSpec, DetectorSpec
 from forensics.cascade.detector import MAX_CANDIDATES
 from forensics.errors import BackendError
+from forensics.footage.grey import LUMA_SHARES as KNOWN_MATRICES
+from forensics.footage.grey import grey_weights
 from forensics.tiling import View
 from forensics.types import Detections, FloatArray, Frame
 
@@ -110,6 +112,19 @@ class Planes:
 
     def region(self, left: int, top: int, right: int, bottom: int) -> Any:
         """uint8 RGB (bottom - top, right - left, 3): each chroma value serves 2 x 2 pixels."""
+        return _as_rgb(self._part(left, top, right, bottom), self)
+
+    def grey(self, left: int, top: int, right: int, bottom: int) -> Any:
+        """The same part, uint8 (bottom - top, right - left, 1), as `footage.grey` makes it."""
+        if self.matrix not in KNOWN_MATRICES:
+            return _grey(self.region(left, top, right, bottom))
+        part = self._part(left, top, right, bottom)
+        *shares, offset = grey_weights(self.matrix, self.range == FULL_RANGE)[0].tolist()
+        mixed = sum(plane * share for plane, share in zip(part, shares, strict=True))
+        return _as_bytes(mixed + offset)[..., None]
+
+    def _part(self, left: int, top: int, right: int, bottom: int) -> Any:
+        """float (3, bottom - top, right - left): luma and both chromas, as stored."""
         torch = load_torch()
         chroma = torch.stack(
             [
@@ -120,7 +135,7 @@ class Planes:
         chroma = chroma.repeat_interleave(2, 1).repeat_interleave(2, 2)
         rows, columns = (slice(low % 2, low % 2 + n) for low, n in _sides(left, top, right, bottom))
         luma = self.luma[top:bottom, left:right]
-        return _as_rgb(torch.cat([luma[None], chroma[:, rows, columns]]).float(), self)
+        return torch.cat([luma[None], chroma[:, rows, columns]]).float()
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +284,19 @@ def _crop(picture: Picture, square: list[int], spec: ClassifierSpec) -> Any:
         columns = _resampled(planes, Span(x0 - left, x1 - x0, spec.imgsz))
         return _resampled(columns.mT, Span(y0 - top, y1 - y0, spec.imgsz)).mT
 
-    patch = _patch(picture.region(left, top, right, bottom), resized)
-    if spec.grey:
-        luma = sum(patch[..., n].float() * share for n, share in enumerate(GREY_WEIGHTS))
-        patch = _as_bytes(luma)[..., None].expand(-1, -1, 3)
-    return patch
+    if not spec.grey:
+        return _patch(picture.region(left, top, right, bottom), resized)
+    if isinstance(picture, Planes):
+        patch = _patch(picture.grey(left, top, right, bottom), resized)
+    else:
+        patch = _grey(_patch(picture.region(left, top, right, bottom), resized))
+    return patch.expand(-1, -1, 3)
+
+
+def _grey(rgb: Any) -> Any:
+    """uint8 RGB (h, w, 3) -> uint8 (h, w, 1), as OpenCV."""
+    luma = sum(rgb[..., n].float() * share for n, share in enumerate(GREY_WEIGHTS))
+    return _as_bytes(luma)[..., None]
 
 
 def _inside(low: int, high: int, length: int) -> tuple[int, int]:
@@ -287,9 +310,9 @@ def _sides(left: int, top: int, right: int, bottom: int) -> list[tuple[int, int]
     return [(top, bottom - top), (left, right - left)]
 
 
-def _patch(rgb: Any, resized: Callable[[Any], Any]) -> Any:
-    """uint8 RGB (h, w, 3), resized as float (3, h, w)."""
-    return _as_bytes(resized(rgb.permute(2, 0, 1).float()).permute(1, 2, 0))
+def _patch(pixels: Any, resized: Callable[[Any], Any]) -> Any:
+    """uint8 (h, w, channels), resized as float (channels, h, w)."""
+    return _as_bytes(resized(pixels.permute(2, 0, 1).float()).permute(1, 2, 0))
 
 
 @dataclass(frozen=True, slots=True)

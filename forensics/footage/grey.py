@@ -30,7 +30,7 @@ def unpack_grey(
         return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
     luma, *chroma = planes(layout, full)
     part = luma[top:bottom, left:right]
-    weights = _weights(layout.matrix, layout.range == FULL_RANGE or layout.format == "yuvj420p")
+    weights = grey_weights(layout.matrix, layout.range == FULL_RANGE or layout.format == "yuvj420p")
     if not weights[0, 1:3].any():
         return np.asarray(cv2.LUT(part, _stretched(*weights[0, [0, 3]].tolist())), np.uint8)
     shared = [_enlarged(plane, left, top, right, bottom) for plane in chroma]
@@ -45,7 +45,7 @@ def _enlarged(plane: ImageArray, left: int, top: int, right: int, bottom: int) -
 
 
 @lru_cache
-def _weights(matrix: int, full_range: bool) -> FloatArray:
+def grey_weights(matrix: int, full_range: bool) -> FloatArray:
     """float32 (1, 4): grey = w0 Y + w1 Cb + w2 Cr + w3, all as stored.
 
     R = Y + 2 (1 - Kr) Cr, B = Y + 2 (1 - Kb) Cb, G = (Y - Kr R - Kb B) / (1 - Kr - Kb).

@@ -122,13 +122,16 @@ def _gaps(
 
 
 def _overlapping(boxes: Detections, row: int, others: Detections) -> int | None:
-    """The box of `others` of the same class that overlaps most, from a half on."""
+    """The best box of `others` of the same class that overlaps by half or more.
+
+    Not the nearest: of two boxes of one thing whose scores nearly tie, NMS may keep either, and
+    lets stand beside it what the other would have removed.
+    """
     if not len(others):
         return None
     overlap = iou_matrix(boxes.xyxy[[row]], others.xyxy)[0]
-    overlap = np.where(others.class_id == boxes.class_id[row], overlap, 0)
-    best = int(overlap.argmax())
-    return best if overlap[best] >= 0.5 else None
+    same = (overlap >= 0.5) & (others.class_id == boxes.class_id[row])
+    return int(same.argmax()) if same.any() else None  # best first
 
 
 def _gap(one: np.float32, other: np.float32) -> float:

@@ -32,9 +32,9 @@ from tests.support.scans import ROOT, fingerprint, run_small_scan, small_setting
 SAMPLE = ROOT / "datasets" / "sample"
 THERE = Place(TENSORS, "test")
 # What differs between the two ways is the rounding of scaled pixels, and crops by 2 of 255 levels.
-# FP32 networks, boxes that score at least 0.25:
-PX, SHARE_WITHIN_HALF_A_PX = 2.0, 0.8
-SCORE, TARGET_SCORE = 0.03, 0.06
+# FP32 networks, boxes that score at least 0.25; what is further away is a tie in NMS.
+SHARE_WITHIN_HALF_A_PX = 0.8
+SCORE, TARGET_SCORE = 0.015, 0.06
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,6 @@ def near(clip: Path, frames: int) -> dict[str, Any]:
     assert found["frames"] == frames
     assert found["unmatched"] == 0
     assert found["share_near"] >= SHARE_WITHIN_HALF_A_PX
-    assert found["greatest_px"] <= PX
     assert found["greatest_score"] <= SCORE
     assert found["greatest_target_score"] <= TARGET_SCORE
     assert found["frames_that_alarm_in_one_only"] <= 1
