@@ -166,29 +166,13 @@ def rate_limits(
 ) -> tuple[Floats, Floats]:
     """Limits of `rate_interval` at many points at once: float64 (points,) each, NaN undefined.
 
-    `events` float64 (cameras, points), `exposure` float64 (cameras,).
+    `events` float64 (cameras, points), `exposure` float64 (cameras,). Points of the same counts
+    are judged once.
     """
-    used = exposure > 0
-    events, exposure = events[used], exposure[used]
-    n, whole, total = len(exposure), float(exposure.sum()), events.sum(axis=0)
-    if not n:
-        nothing = np.full(events.shape[1], np.nan)
-        return nothing, nothing
-    tail = (1 - confidence) / 2
-    some = total > 0
-    count = np.where(some, total, 1.0)
-    low = np.where(some, stats.chi2.ppf(tail, 2 * count) / 2 / whole, 0.0)
-    high = stats.chi2.ppf(np.where(some, 1 - tail, confidence), 2 * total + 2) / 2 / whole
-    if n < 2:
-        return low, high
-    rate = total / whole
-    spread = ((events - rate * exposure[:, None]) ** 2).sum(axis=0)
-    reach = stats.t.ppf((1 + confidence) / 2, n - 1) * np.sqrt(n / (n - 1) * spread) / count
-    between = rate * np.exp(-reach), rate * np.exp(np.minimum(reach, 700.0))
-    return (
-        np.where(some, np.minimum(low, between[0]), low),
-        np.where(some, np.maximum(high, between[1]), high),
-    )
+    distinct, place = np.unique(events, axis=1, return_inverse=True)
+    found = [rate_interval(column, exposure, confidence) for column in distinct.T]
+    limits = np.array([(each.low, each.high) for each in found], np.float64)  # None becomes NaN
+    return limits[place, 0], limits[place, 1]
 
 
 def proportion_interval(
