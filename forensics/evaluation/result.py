@@ -23,7 +23,8 @@ class Evaluation:
     """The answer to one question: these thresholds, this truth, these rules.
 
     `arms` holds the figures of `detector` and `cascade` (None when the run has no classifier, or
-    it is switched off); all values are plain numbers, text or None, as in the JSON.
+    it is switched off), `other_views` the strict view of ActEV and the precision at assumed
+    prevalences of each; all values are plain numbers, text or None, as in the JSON.
     """
 
     operating_point: OperatingPoint
@@ -33,6 +34,8 @@ class Evaluation:
     matched_recall: Mapping[str, Any] | None
     matched_false_alarms: Mapping[str, Any] | None
     envelope: Mapping[str, Any] | None
+    other_views: Mapping[str, Any]
+    calibration: Mapping[str, Any]
     strata: tuple[Mapping[str, Any], ...]
     planted: Mapping[str, int]
     cameras: tuple[Mapping[str, Any], ...]
@@ -53,6 +56,8 @@ class Evaluation:
             "matched_recall": self.matched_recall,
             "matched_false_alarms": self.matched_false_alarms,
             "envelope": self.envelope,
+            "other_views": dict(self.other_views),
+            "calibration": dict(self.calibration),
             "strata": [dict(row) for row in self.strata],
             "planted": dict(self.planted),
             "cameras": [dict(row) for row in self.cameras],
