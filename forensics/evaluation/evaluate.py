@@ -16,7 +16,7 @@ from forensics.evaluation.notes import scope_notes
 from forensics.evaluation.prepare import Prepared, prepare
 from forensics.evaluation.result import ArmFigures, Evaluation, per_camera
 from forensics.evaluation.rules import Rules, check_operating_point, run_operating_point
-from forensics.evaluation.strata import METHOD, strata
+from forensics.evaluation.strata import method, strata
 from forensics.evaluation.trust import precision_elsewhere, trust
 from forensics.runlog.reader import RunTables
 from forensics.truth.base import Truth
@@ -81,8 +81,8 @@ def strata_rows(
     counted = {DETECTOR: detector} | ({CASCADE: cascade} if cascade else {})
     table = strata(prepared, point, counted).astype(object)
     rows: list[dict[str, Any]] = table.where(table.notna(), None).to_dict("records")
-    none = "undefined: nothing to count"
-    return tuple(row | {"method": METHOD if row["total"] else none} for row in rows)
+    how, none = method(prepared.rules.confidence), "undefined: nothing to count"
+    return tuple(row | {"method": how if row["total"] else none} for row in rows)
 
 
 def denominators(prepared: Prepared) -> dict[str, Any]:
