@@ -24,6 +24,7 @@ from forensics.evaluation.resampled import (
 )
 
 FEW_CAMERAS = 8
+SAYS_NOTHING = 100  # times the rate; two cameras that differ give thousands
 ALL_EQUAL = (
     "no interval: all replicates of the cameras are equal, which tells nothing of how far off it is"
 )
@@ -46,11 +47,12 @@ class Interval:
         parts = [None if v is None else v * factor for v in (self.value, self.low, self.high)]
         return Interval(parts[0], parts[1], parts[2], self.method)
 
-    def at_most(self, bound: float) -> Interval:
+    def at_most(self, bound: float, why: str = "") -> Interval:
         """The same figure where more than `bound` cannot be: a frame is false at most once."""
         if self.high is None or self.high <= bound:
             return self
-        return Interval(self.value, self.low, bound, f"{self.method}; cut at {bound:,.0f}")
+        words = f"{self.method}; cut at {bound:,.0f}{f', {why}' if why else ''}"
+        return Interval(self.value, self.low, bound, words)
 
 
 def undefined(reason: str) -> Interval:
@@ -125,6 +127,11 @@ def rate_interval(events: Floats, exposure: Floats, confidence: float = 0.95) ->
 
     Between cameras where there are two or more; no narrower than the pooled exact interval, which
     is right only if cameras do not differ. Without events, the one-sided upper limit.
+
+    With two cameras t is 12.7, and on the log scale it stands in an exponent: limits of thousands
+    of times the rate. That is no fault to be mended by a narrower method: no method for clusters
+    is to be trusted with so few (Cameron, Gelbach and Miller 2008, Review of Economics and
+    Statistics 90:414-427), so that the words say so; see also `at_most`.
     """
     used = exposure > 0
     events, exposure = events[used], exposure[used]
@@ -158,6 +165,9 @@ def rate_interval(events: Floats, exposure: Floats, confidence: float = 0.95) ->
         method += "; widened to the pooled exact Poisson limits (Garwood)"
     if n < FEW_CAMERAS:
         method += f"; under {FEW_CAMERAS} cameras: see the table by camera"
+    if max(high, between[1]) > SAYS_NOTHING * rate:
+        method += "; the upper limit says next to nothing: so few cameras that differ so much "
+        method += "bound no rate"
     return Interval(rate, min(low, between[0]), max(high, between[1]), method)
 
 
