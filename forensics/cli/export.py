@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from forensics.cli.options import GivenTruth, truth_options
+from forensics.cli.options import GivenTruth, given_cascade, given_network, truth_options
 from forensics.cli.output import ScanProgress, show_building, stderr, stdout
 from forensics.footage.find import find_inputs
 
@@ -40,7 +40,13 @@ REQUIRED = ("detector", "calibration", "name", "version", "out")
     show_default=True,
     help="tensorrt: build the engines of --cascade ahead of a scan; needs no other option.",
 )
-@click.option("--cascade", default="handgun", show_default=True, help="For --to tensorrt.")
+@click.option(
+    "--cascade",
+    default="handgun",
+    show_default=True,
+    callback=given_cascade,
+    help="For --to tensorrt: bundled name or folder (./FOLDER).",
+)
 @click.option(
     "--precision",
     default="auto",
@@ -53,12 +59,19 @@ REQUIRED = ("detector", "calibration", "name", "version", "out")
     metavar="X.Y",
     help="For --to tensorrt: of another GPU than the one here; TensorRT-RTX only.",
 )
-@click.option("--detector", help="best.pt, an .onnx file, or a cascade.")
-@click.option("--classifier", help="FIT folder, .onnx file or cascade. Default: that of --base.")
+@click.option(
+    "--detector", callback=given_network, help="best.pt, an .onnx file, or a cascade (./FOLDER)."
+)
+@click.option(
+    "--classifier",
+    callback=given_network,
+    help="FIT folder, .onnx file or cascade (./FOLDER). Default: that of --base.",
+)
 @click.option(
     "--base",
     default="handgun",
     show_default=True,
+    callback=given_cascade,
     help="Cascade from which settings are taken that the networks do not say.",
 )
 @click.option(

@@ -12,7 +12,7 @@ import click
 from forensics.backends import BACKENDS
 from forensics.cascade.definition import load_cascade
 from forensics.cli.main import exit_with
-from forensics.cli.options import GivenTruth, truth_options
+from forensics.cli.options import GivenTruth, given_cascade, truth_options
 from forensics.cli.output import counting, stdout
 from forensics.cli.scan import print_summary, run_scan, settings_from
 from forensics.errors import EXIT_INTERRUPTED, CascadeError
@@ -50,7 +50,11 @@ Running the same command again goes on with an interrupted scan. Next: forensics
     help="New folder for the crops.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the crops that are in --out.")
-@click.option("--cascade", help="Bundled name or folder. Default: the run's, or handgun.")
+@click.option(
+    "--cascade",
+    callback=given_cascade,
+    help="Bundled name or folder (./FOLDER). Default: the run's, or handgun.",
+)
 @click.option("--recursive", is_flag=True, help="Look into sub-folders.")
 @click.option(
     "--camera",

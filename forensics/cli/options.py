@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from forensics.cascade.definition import FILE_NAME, check_given
 from forensics.errors import ForensicsError
 from forensics.evaluation.rules import UNLABELLED, point_at
 from forensics.runlog.reader import RunTables
@@ -110,6 +111,25 @@ def class_map(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> 
     if any(not old.strip() or not equals for old, equals, _new in pairs):
         raise click.BadParameter("write OLD=NEW, or OLD= to drop the class")
     return {old.strip(): new.strip() for old, _equals, new in pairs}
+
+
+def given_cascade(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    """A bundled cascade's name, or a folder with a / in it, as `scan` takes them.
+
+    Raises CascadeError on a bare folder name.
+    """
+    if given is not None:
+        check_given(given)
+    return given
+
+
+def given_network(
+    context: click.Context, option: click.Parameter, given: str | None
+) -> str | None:
+    """A file or folder of a trained network, or a cascade, which is given as elsewhere."""
+    if given is not None and (Path(given) / FILE_NAME).is_file():
+        return given_cascade(context, option, given)
+    return given
 
 
 def threshold_or_off(

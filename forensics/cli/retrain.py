@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from forensics.cli.options import given_cascade
 from forensics.cli.output import counting, stderr, stdout
 from forensics.cli.training import (
     MACHINE_OPTIONS,
@@ -21,7 +22,7 @@ from forensics.cli.training import (
 EXAMPLES = """
 \b
 Examples:
-  forensics retrain CASCADE --fit FIT --crops CROPS --run RUN --labels said.csv --out FIT2
+  forensics retrain ./CASCADE --fit FIT --crops CROPS --run RUN --labels said.csv --out FIT2
 
 \b
 said.csv names rows of RUN's log:
@@ -47,7 +48,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command("retrain", epilog=EXAMPLES)
-@click.argument("cascade")
+@click.argument("cascade", callback=given_cascade)
 @click.option("--fit", required=True, type=FOLDER, help="The cascade's classifier, as trained.")
 @click.option(
     "--crops", multiple=True, required=True, type=FOLDER, help="What FIT learned from. Repeatable."

@@ -11,7 +11,7 @@ import click
 
 from forensics.cascade.definition import CascadeDefinition, load_cascade
 from forensics.cascade.rewrite import check_same_cascade, rewrite_cascade
-from forensics.cli.options import GivenTruth, emit, truth_options
+from forensics.cli.options import GivenTruth, emit, given_cascade, truth_options
 from forensics.errors import ForensicsError
 from forensics.evaluation import prepare
 from forensics.evaluation.choose import Choice, choose_thresholds
@@ -95,7 +95,11 @@ def _limit(_: click.Context, __: click.Parameter, given: str | None) -> Goal | N
     help="Draws the calibration cameras.",
 )
 @click.option("--no-guarantee", is_flag=True, help="Go by what was observed; promises nothing.")
-@click.option("--cascade", help="Bundled name or folder to copy. Default: the run's, if bundled.")
+@click.option(
+    "--cascade",
+    callback=given_cascade,
+    help="Bundled name or folder (./FOLDER) to copy. Default: the run's, if bundled.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from forensics.cli.options import given_cascade
 from forensics.cli.output import stderr
 from forensics.cli.training import (
     MACHINE_OPTIONS,
@@ -86,6 +87,7 @@ OPTIONS = [
         "--teacher",
         default="",
         metavar="CASCADE",
+        callback=given_cascade,
         help="Learn what this cascade's classifier says of the crops, not their labels.",
     ),
     *MACHINE_OPTIONS,

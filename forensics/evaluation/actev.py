@@ -80,13 +80,13 @@ def strict_arm(prepared: Prepared, arm: ArmCounts) -> StrictView:
     timeline, incidents, ledger = prepared.timeline, prepared.incidents, prepared.ledger
     parts, minutes, excess, outside = [], 0.0, 0.0, 0.0
     spans = _alert_spans(arm, timeline.time_s)
+    true_spans = np.stack([incidents.start_s, incidents.end_s], axis=1)
     for code in np.flatnonzero(ledger.timed_frames).tolist():
         rows = slice(timeline.media_start[code], timeline.media_start[code + 1])
         duration_s = float(np.ptp(timeline.time_s[rows]))
-        mine = (arm.alerts.media == code) & ~arm.alerts.unverified
-        here = incidents.media == code
-        true = np.stack([incidents.start_s[here], incidents.end_s[here]], axis=1)
-        view = strict_view(spans[mine], true, duration_s)
+        mine, here = (_of_media(each.media, code) for each in (arm.alerts, incidents))
+        true = true_spans[here]
+        view = strict_view(spans[mine][~arm.alerts.unverified[mine]], true, duration_s)
         parts.append((view.matched, view.missed, view.false))
         minutes += duration_s / 60
         free_s = duration_s - _covered(true)
@@ -102,6 +102,11 @@ def strict_arm(prepared: Prepared, arm: ArmCounts) -> StrictView:
         false / minutes if minutes else None,
         excess / outside if outside else None,
     )
+
+
+def _of_media(ascending: Ints, code: int) -> slice:
+    low, high = np.searchsorted(ascending, [code, code + 1])
+    return slice(int(low), int(high))
 
 
 def _alert_spans(arm: ArmCounts, time_s: Floats) -> Floats:

@@ -24,21 +24,29 @@ from forensics.evaluation.prepare import Prepared
 
 EDGE = 1e-6
 RIDGE = 1e-3
+BINS = 10
+MOST_DETECTIONS = 250_000  # beyond, every second, third, ... says as much
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Detections with a verdict: `score`, `target` float64 (n,), `hit` bool, `camera` int64."""
+    """Detections with a verdict: `score`, `target` float64 (n,), `hit` bool, `camera` int64.
+
+    They are every `step`-th that has one.
+    """
 
     score: Floats
     target: Floats
     hit: Bools
     camera: Ints
+    step: int = 1
 
     def on(self, cameras: Any) -> Sample:
         """The detections of the given camera numbers."""
         keep = np.isin(self.camera, cameras)
-        return Sample(self.score[keep], self.target[keep], self.hit[keep], self.camera[keep])
+        return Sample(
+            self.score[keep], self.target[keep], self.hit[keep], self.camera[keep], self.step
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +66,20 @@ class Calibration:
 
 
 def judged_detections(prepared: Prepared) -> Sample:
-    """Classified detections with a verdict."""
+    """Classified detections with a verdict; of very many every second, third, ..."""
     log, labels = prepared.log, prepared.labels
     alive = survivors(log, labels, None, None)
     outcome, _ = match(prepared.pairs, alive)
     verdict = (outcome == TRUE) | (outcome == FALSE)
-    keep = verdict & labels.has_boxes[log.det_frame] & ~np.isnan(log.target)
+    keep = np.flatnonzero(verdict & labels.has_boxes[log.det_frame] & ~np.isnan(log.target))
+    step = max(1, -(-len(keep) // MOST_DETECTIONS))
+    keep = keep[::step]
     return Sample(
         score=log.score[keep].astype(np.float64),
         target=log.target[keep].astype(np.float64),
         hit=outcome[keep] == TRUE,
         camera=log.camera[log.frame_media[log.det_frame[keep]]],
+        step=step,
     )
 
 
@@ -95,25 +106,29 @@ def _features(score: Any, target: Any) -> Floats:
     return np.stack([np.ones_like(logits[0]), *logits], axis=-1)
 
 
-def brier(probability: Floats, hit: Bools) -> float | None:
-    """Mean squared difference of probability and outcome; None without detections."""
-    return float(np.mean((probability - hit) ** 2)) if len(hit) else None
+def brier(probability: Floats, hit: Bools) -> Floats:
+    """Squared difference of probability and outcome of each detection; their mean is the score."""
+    return np.asarray((probability - hit) ** 2, np.float64)
 
 
-def log_loss(probability: Floats, hit: Bools) -> float | None:
-    """Mean negative log likelihood; None without detections."""
-    if not len(hit):
-        return None
+def log_loss(probability: Floats, hit: Bools) -> Floats:
+    """Negative log likelihood of each detection's outcome, in nats."""
     clipped = np.clip(probability, EDGE, 1 - EDGE)
-    return float(-np.mean(np.where(hit, np.log(clipped), np.log1p(-clipped))))
+    return np.asarray(-np.where(hit, np.log(clipped), np.log1p(-clipped)), np.float64)
 
 
-def reliability(probability: Floats, hit: Bools, bins: int = 10) -> pd.DataFrame:
-    """Mean probability, share of hits and count in bins of equal mass; ties stay together."""
-    if not len(hit):
-        return pd.DataFrame(columns=["low", "high", "probability", "share", "count"])
+def bins_of(probability: Floats, bins: int = BINS) -> Ints:
+    """The bin of each detection, of about equal mass: int64 (n,); ties stay together."""
+    if not len(probability):
+        return np.zeros(0, np.int64)
     edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1), method="lower"))
-    place = np.clip(np.searchsorted(edges, probability, "right") - 1, 0, max(len(edges) - 2, 0))
+    place = np.searchsorted(edges, probability, "right") - 1
+    return np.asarray(np.clip(place, 0, max(len(edges) - 2, 0)), np.int64)
+
+
+def reliability(probability: Floats, hit: Bools, bins: int = BINS) -> pd.DataFrame:
+    """Least, greatest and mean probability, share of hits and count of each bin."""
+    place = bins_of(probability, bins)
     table = pd.DataFrame({"bin": place, "probability": probability, "hit": hit})
     grouped = table.groupby("bin")
     return pd.DataFrame(
@@ -127,7 +142,7 @@ def reliability(probability: Floats, hit: Bools, bins: int = 10) -> pd.DataFrame
     ).reset_index(drop=True)
 
 
-def expected_calibration_error(probability: Floats, hit: Bools, bins: int = 10) -> float | None:
+def expected_calibration_error(probability: Floats, hit: Bools, bins: int = BINS) -> float | None:
     """Mean absolute difference of probability and share of hits over bins of equal mass."""
     table = reliability(probability, hit, bins)
     if not len(table):

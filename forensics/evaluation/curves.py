@@ -86,6 +86,22 @@ def at_least(scores: Scores, thresholds: Scores) -> Ints:
     return (len(scores) - np.searchsorted(scores, thresholds, "left")).astype(np.int64)
 
 
+def reaching(scores: Scores, hits: Ints) -> Scores:
+    """Highest thresholds at which `hits` (n,) of the ascending scores count: float32 (n,).
+
+    Each of `hits` is 1 or more and at most the number of scores.
+    """
+    return np.asarray(scores[len(scores) - hits], np.float32)
+
+
+def threshold_within(lowest: float, scores: Scores, budget: int) -> float:
+    """Lowest threshold, not below `lowest`, that at most `budget` of the ascending scores reach."""
+    if int(at_least(scores, np.array([lowest], np.float32))[0]) <= budget:
+        return lowest
+    over = scores[len(scores) - budget - 1]  # the first that must not alarm
+    return float(np.nextafter(over, np.float32(np.inf), dtype=np.float32))
+
+
 def curves(
     prepared: Prepared,
     point: OperatingPoint,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from forensics.evaluation.actev import strict_arm
 from forensics.evaluation.classes import DECOY, TARGET
 from forensics.evaluation.curves import sweep
 from forensics.evaluation.envelope import envelope
@@ -15,7 +16,8 @@ from forensics.evaluation.notes import scope_notes
 from forensics.evaluation.prepare import Prepared, prepare
 from forensics.evaluation.result import ArmFigures, Evaluation, per_camera
 from forensics.evaluation.rules import Rules, check_operating_point, run_operating_point
-from forensics.evaluation.strata import METHOD, strata
+from forensics.evaluation.strata import method, strata
+from forensics.evaluation.trust import precision_elsewhere, trust
 from forensics.runlog.reader import RunTables
 from forensics.truth.base import Truth
 from forensics.types import OperatingPoint
@@ -50,12 +52,26 @@ def evaluate_prepared(prepared: Prepared, point: OperatingPoint | None = None) -
         matched_recall=matched_recall(prepared, cascade, alone) if cascade else None,
         matched_false_alarms=matched_false_alarms(prepared, cascade, alone) if cascade else None,
         envelope=envelope(prepared, point, alone=alone) if cascade else None,
+        other_views={
+            DETECTOR: other_views(prepared, detector),
+            CASCADE: other_views(prepared, cascade) if cascade else None,
+        },
+        calibration=trust(prepared),
         strata=strata_rows(prepared, point, detector, cascade),
         planted=planted(prepared),
         cameras=camera_table(prepared, detector, cascade),
         rules=prepared.rules.to_json(),
         notes=scope_notes(prepared, point, cascade),
     )
+
+
+def other_views(prepared: Prepared, arm: ArmCounts) -> dict[str, Any]:
+    """An arm by the strict rules of ActEV, and its precision where targets are rarer."""
+    timed = bool(prepared.ledger.timed_frames.sum())
+    return {
+        "strict_actev": strict_arm(prepared, arm).to_json() if timed else None,
+        "frame_precision_at_prevalence": precision_elsewhere(prepared, arm),
+    }
 
 
 def strata_rows(
@@ -65,8 +81,8 @@ def strata_rows(
     counted = {DETECTOR: detector} | ({CASCADE: cascade} if cascade else {})
     table = strata(prepared, point, counted).astype(object)
     rows: list[dict[str, Any]] = table.where(table.notna(), None).to_dict("records")
-    none = "undefined: nothing to count"
-    return tuple(row | {"method": METHOD if row["total"] else none} for row in rows)
+    how, none = method(prepared.rules.confidence), "undefined: nothing to count"
+    return tuple(row | {"method": how if row["total"] else none} for row in rows)
 
 
 def denominators(prepared: Prepared) -> dict[str, Any]:

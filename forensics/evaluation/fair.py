@@ -7,26 +7,24 @@ no merit as such. Raising the detector threshold is the free alternative: it is 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from forensics.evaluation.curves import Sweep, at_least, sweep
-from forensics.evaluation.levels import DETECTOR, ArmCounts, count_arm
+from forensics.evaluation.curves import Sweep, at_least, reaching, sweep
+from forensics.evaluation.levels import ArmCounts
 from forensics.evaluation.log import Ints, Scores
+from forensics.evaluation.matched import (
+    NO_NEGATIVES,
+    NO_POSITIVES,
+    Pair,
+    at_false_alarms,
+    at_recall,
+)
 from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.rates import undefined
-from forensics.evaluation.rematch import (
-    Moved,
-    difference_at_false_alarms,
-    kept_sums,
-    ratio_at_recall,
-)
-from forensics.types import OperatingPoint
+from forensics.evaluation.rematch import Moved
+from forensics.evaluation.scored import INCIDENTS, recall_level
 
 EVENT, FRAME = "event", "frame"
-NO_POSITIVES = "truth has no positives"
 FINDS_NOTHING = "the cascade detects nothing"
 
 
@@ -68,28 +66,22 @@ def matched_recall(
     is a paired bootstrap over cameras in which the threshold is chosen anew each time. `swept` is
     `sweep(prepared, None)`, if it is at hand.
     """
-    swept = swept or sweep(prepared, None)
-    level, scores, total, hit = _recalled(swept, cascade)
-    if not total or not hit:
-        why = NO_POSITIVES if not total else FINDS_NOTHING
-        return {"level": level, "undefined": why, "detector_threshold": None, "recall": None,
+    pair = _pair(prepared, cascade, swept)
+    found = at_recall(pair)
+    if found is None:
+        why = FINDS_NOTHING if pair.total else NO_POSITIVES
+        return {"level": _level(pair), "undefined": why, "detector_threshold": None, "recall": None,
                 "detector": None, "cascade": None, "false_alarm_ratio": None,
                 "false_alarm_ratio_interval": undefined(why).to_json()}  # fmt: skip
-    threshold = float(reaching(scores, np.array([hit]))[0])
-    arm = count_arm(prepared, OperatingPoint(threshold, None), DETECTOR)
-    detector, own = _figures(swept, arm), _figures(swept, cascade)
-    ratio = _divide(own["false_alarm_frames"], detector["false_alarm_frames"])
-    incidents = level == EVENT
-    limits = ratio_at_recall(_alone(prepared), kept_sums(prepared, cascade, incidents), incidents)
     return {
-        "level": level,
+        "level": _level(pair),
         "undefined": None,
-        "detector_threshold": threshold,
-        "recall": hit / total,
-        "detector": detector,
-        "cascade": own,
-        "false_alarm_ratio": ratio,
-        "false_alarm_ratio_interval": replace(limits, value=ratio).to_json(),
+        "detector_threshold": found.threshold,
+        "recall": pair.hits(cascade) / pair.total,
+        "detector": pair.figures(found.arm),
+        "cascade": pair.figures(cascade),
+        "false_alarm_ratio": found.interval.value,
+        "false_alarm_ratio_interval": found.interval.to_json(),
     }
 
 
@@ -101,42 +93,34 @@ def matched_false_alarms(
     That is the detector's best recall within the cascade's budget. `recall_difference` is the
     cascade's recall minus the detector's, with an interval as in `matched_recall`.
     """
-    swept = swept or sweep(prepared, None)
-    level, _, total, hit = _recalled(swept, cascade)
-    budget = int(cascade.frame.fp.sum())
-    floor = float(prepared.run.manifest["thresholds"]["floor"])
-    threshold = threshold_within(floor, swept.frame_fp, budget)
-    if not swept.n_negative:
-        empty = "truth has no negative frames"
-        return {"level": level, "undefined": empty,
+    pair = _pair(prepared, cascade, swept)
+    found = at_false_alarms(pair)
+    if found is None:
+        return {"level": _level(pair), "undefined": NO_NEGATIVES,
                 "detector_threshold": None, "detector": None, "cascade": None,
                 "recall_difference": None,
-                "recall_difference_interval": undefined(empty).to_json()}  # fmt: skip
-    arm = count_arm(prepared, OperatingPoint(threshold, None), DETECTOR)
-    detected = int((arm.event.detected if level == EVENT else arm.frame.tp).sum())
-    why = "" if total else NO_POSITIVES
-    difference = (hit - detected) / total if total else None
-    incidents = level == EVENT
-    limits = undefined(why) if why else difference_at_false_alarms(
-        _alone(prepared), kept_sums(prepared, cascade, incidents), incidents
-    )  # fmt: skip
+                "recall_difference_interval": undefined(NO_NEGATIVES).to_json()}  # fmt: skip
     return {
-        "level": level,
-        "undefined": why or None,
-        "detector_threshold": threshold,
-        "detector": _figures(swept, arm),
-        "cascade": _figures(swept, cascade),
-        "recall_difference": difference,
-        "recall_difference_interval": replace(limits, value=difference).to_json(),
+        "level": _level(pair),
+        "undefined": None if pair.total else NO_POSITIVES,
+        "detector_threshold": found.threshold,
+        "detector": pair.figures(found.arm),
+        "cascade": pair.figures(cascade),
+        "recall_difference": found.interval.value,
+        "recall_difference_interval": found.interval.to_json(),
     }
 
 
-def reaching(scores: Scores, hits: Ints) -> Scores:
-    """Highest thresholds at which `hits` (n,) of the ascending scores count: float32 (n,).
+def _pair(prepared: Prepared, cascade: ArmCounts, swept: Sweep | None) -> Pair:
+    """The detector alone, from the floor of the log up, and the cascade where it is."""
+    alone = Moved(prepared, None, float(prepared.run.manifest["thresholds"]["floor"]))
+    return Pair(
+        alone, swept or sweep(prepared, None), prepared, cascade, level=recall_level(prepared)
+    )
 
-    Each of `hits` is 1 or more and at most the number of scores.
-    """
-    return np.asarray(scores[len(scores) - hits], np.float32)
+
+def _level(pair: Pair) -> str:
+    return EVENT if pair.level == INCIDENTS else FRAME
 
 
 def at_equal_recall(swept: Sweep, level: str, hits: Ints) -> tuple[Scores, Ints]:
@@ -148,40 +132,3 @@ def at_equal_recall(swept: Sweep, level: str, hits: Ints) -> tuple[Scores, Ints]
     """
     thresholds = reaching(swept.incident if level == EVENT else swept.frame_tp, hits)
     return thresholds, at_least(swept.frame_fp, thresholds)
-
-
-def _alone(prepared: Prepared) -> Moved:
-    """The detector alone, from the floor of the log up."""
-    return Moved(prepared, None, float(np.float32(prepared.run.manifest["thresholds"]["floor"])))
-
-
-def _recalled(swept: Sweep, cascade: ArmCounts) -> tuple[str, Any, int, int]:
-    if swept.n_incidents:
-        return EVENT, swept.incident, swept.n_incidents, int(cascade.event.detected.sum())
-    return FRAME, swept.frame_tp, swept.n_positive, int(cascade.frame.tp.sum())
-
-
-def threshold_within(lowest: float, scores: Scores, budget: int) -> float:
-    """Lowest threshold, not below `lowest`, that at most `budget` of the ascending scores reach."""
-    if int(at_least(scores, np.array([lowest], np.float32))[0]) <= budget:
-        return lowest
-    over = scores[len(scores) - budget - 1]  # the first that must not alarm
-    return float(np.nextafter(over, np.float32(np.inf), dtype=np.float32))
-
-
-def _figures(swept: Sweep, arm: ArmCounts) -> dict[str, Any]:
-    false_frames, false_alerts = int(arm.frame.fp.sum()), int(arm.event.false_alerts.sum())
-    true_frames, detected = int(arm.frame.tp.sum()), int(arm.event.detected.sum())
-    rate = _divide(false_frames, swept.n_negative)
-    return {
-        "incidents_detected": detected if swept.n_incidents else None,
-        "incident_recall": _divide(detected, swept.n_incidents),
-        "frame_recall": _divide(true_frames, swept.n_positive),
-        "false_alarm_frames": false_frames,
-        "false_alarms_per_million": None if rate is None else 1e6 * rate,
-        "false_alerts": false_alerts,
-    }
-
-
-def _divide(part: float, whole: float) -> float | None:
-    return part / whole if whole else None

@@ -8,27 +8,134 @@ Sources: section 7 of the evaluation's design; McNemar 1947, exact.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from forensics.evaluation.compare import Side, incident_pairs, media_order
-from forensics.evaluation.curves import sweep
-from forensics.evaluation.fair import threshold_within
-from forensics.evaluation.levels import CASCADE, ArmCounts, count_arm
+from forensics.evaluation.curves import Sweep, reaching, sweep, threshold_within
+from forensics.evaluation.levels import CASCADE, DETECTOR, ArmCounts, count_arm
 from forensics.evaluation.log import Scores
 from forensics.evaluation.paired import mcnemar
-from forensics.evaluation.rates import undefined
+from forensics.evaluation.prepare import Prepared
+from forensics.evaluation.rates import Interval, undefined
 from forensics.evaluation.rematch import (
     Moved,
     Sums,
     difference_at_false_alarms,
     ratio_at_recall,
 )
-from forensics.evaluation.result import divide, per_camera
+from forensics.evaluation.result import MILLION, divide, per_camera
 from forensics.evaluation.scored import INCIDENTS, recall_level
 from forensics.types import OperatingPoint
+
+NO_POSITIVES = "truth has no positives"
+NO_NEGATIVES = "truth has no negative frames"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """The side that moves, and the one that keeps its operating point with its counts `fixed`.
+
+    `swept` is the sweep of the moved side. Recall is of `level`: `INCIDENTS` or `FRAMES`.
+    """
+
+    moved: Moved
+    swept: Sweep
+    kept: Prepared
+    fixed: ArmCounts
+    level: str
+
+    @property
+    def total(self) -> int:
+        """How many incidents, or frames with a target, there are to find."""
+        return self.swept.n_incidents if self.level == INCIDENTS else self.swept.n_positive
+
+    @property
+    def scores(self) -> Scores:
+        """Ascending scores at which the moved side finds one of them, -inf for never."""
+        return self.swept.incident if self.level == INCIDENTS else self.swept.frame_tp
+
+    def hits(self, arm: ArmCounts) -> int:
+        """How many of them `arm` finds."""
+        return int((arm.event.detected if self.level == INCIDENTS else arm.frame.tp).sum())
+
+    def sums(self) -> Sums:
+        """What the kept side found, by camera as the moved one names them."""
+        order = media_order(self.moved.prepared, self.kept)
+        fixed = self.fixed
+        hits = fixed.event.detected if self.level == INCIDENTS else fixed.frame.tp
+        sums = [
+            per_camera(self.moved.prepared, np.where(order >= 0, counts[order], 0))
+            for counts in (hits, fixed.frame.fp)
+        ]
+        return Sums(*sums)
+
+    def figures(self, arm: ArmCounts) -> dict[str, Any]:
+        """What `arm` finds and raises, in plain values."""
+        swept = self.swept
+        false, detected = int(arm.frame.fp.sum()), int(arm.event.detected.sum())
+        rate = divide(false, swept.n_negative)
+        return {
+            "incidents_detected": detected if swept.n_incidents else None,
+            "incident_recall": divide(detected, swept.n_incidents),
+            "frame_recall": divide(int(arm.frame.tp.sum()), swept.n_positive),
+            "false_alarm_frames": false,
+            "false_alarms_per_million": None if rate is None else MILLION * rate,
+            "false_alerts": int(arm.event.false_alerts.sum()),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """The moved side where it matches: its `threshold`, and its counts there.
+
+    `interval` is of the kept side's false alarm frames over the moved side's, or of its recall
+    less the moved side's.
+    """
+
+    threshold: float
+    arm: ArmCounts
+    interval: Interval
+
+
+def at_recall(pair: Pair) -> Match | None:
+    """The moved side at the highest threshold that reaches the kept one's recall.
+
+    None where there is nothing to find, or nothing found, or where no threshold of the log
+    reaches it.
+    """
+    hit = pair.hits(pair.fixed)
+    if not pair.total or not hit or int((pair.scores >= pair.moved.lowest).sum()) < hit:
+        return None
+    threshold = float(reaching(pair.scores, np.array([hit]))[0])
+    arm = _count(pair.moved, threshold)
+    ratio = ratio_at_recall(pair.moved, pair.sums(), pair.level == INCIDENTS)
+    value = divide(int(pair.fixed.frame.fp.sum()), int(arm.frame.fp.sum()))
+    return Match(threshold, arm, replace(ratio, value=value))
+
+
+def at_false_alarms(pair: Pair) -> Match | None:
+    """The moved side at the lowest threshold with no more false alarm frames than the kept one.
+
+    That is its best recall within the kept side's budget. None where no frame is negative.
+    """
+    if not pair.swept.n_negative:
+        return None
+    budget = int(pair.fixed.frame.fp.sum())
+    threshold = threshold_within(pair.moved.lowest, pair.swept.frame_fp, budget)
+    arm = _count(pair.moved, threshold)
+    if not pair.total:
+        return Match(threshold, arm, undefined(NO_POSITIVES))
+    difference = difference_at_false_alarms(pair.moved, pair.sums(), pair.level == INCIDENTS)
+    value = divide(pair.hits(pair.fixed) - pair.hits(arm), pair.total)
+    return Match(threshold, arm, replace(difference, value=value))
+
+
+def _count(moved: Moved, threshold: float) -> ArmCounts:
+    arm = DETECTOR if moved.classifier is None else CASCADE
+    return count_arm(moved.prepared, OperatingPoint(threshold, moved.classifier), arm)
 
 
 def matched(a: Side, b: Side, level: str | None = None) -> dict[str, Any]:
@@ -37,66 +144,47 @@ def matched(a: Side, b: Side, level: str | None = None) -> dict[str, Any]:
     `false_alarm_ratio` below 1 and `recall_difference` above 0 speak for b. Recall is of `level`,
     incidents or frames; None: of incidents, where truth has any.
     """
+    moved = _movable(a)
     fixed = count_arm(b.prepared, b.point, b.arm)
     level = level or recall_level(a.prepared)
+    pair = Pair(moved, sweep(a.prepared, moved.classifier), b.prepared, fixed, level)
     return {
         "moved": a.name,
         "kept": b.name,
         "level": level,
-        "recall": _at_recall(a, b, fixed, level),
-        "false_alarms": _at_false_alarms(a, b, fixed, level),
+        "recall": _recall_json(pair, a, b),
+        "false_alarms": _false_alarms_json(pair, a, b),
     }
 
 
-def _at_recall(a: Side, b: Side, fixed: ArmCounts, level: str) -> dict[str, Any]:
-    scores, total = _recalled(a, level)
-    hit = _hits(fixed, level)
-    reached = scores[scores >= _lowest(a)]
-    why = None
-    if not total or not hit:
-        why = "truth has no positives" if not total else f"{b.name} finds nothing"
-    elif len(reached) < hit:
+def _recall_json(pair: Pair, a: Side, b: Side) -> dict[str, Any]:
+    found = at_recall(pair)
+    if found is None:
         why = f"{a.name} does not reach it at any threshold of its log"
-    if why:
+        if not pair.total or not pair.hits(pair.fixed):
+            why = f"{b.name} finds nothing" if pair.total else NO_POSITIVES
         return {"undefined": why, "detector_threshold": None, "figures": None,
                 "false_alarm_ratio": undefined(why).to_json()}  # fmt: skip
-    threshold = float(scores[len(scores) - hit])
-    moved = _moved(a, threshold)
-    arm = count_arm(moved.prepared, moved.point, moved.arm)
-    ratio = ratio_at_recall(_movable(a), _fixed_sums(a, b, fixed, level), level == INCIDENTS)
-    value = divide(float(fixed.frame.fp.sum()), float(arm.frame.fp.sum()))
     return {
         "undefined": None,
-        "detector_threshold": threshold,
-        "figures": {a.name: _figures(a, arm), b.name: _figures(b, fixed)},
-        "false_alarm_ratio": replace(ratio, value=value).to_json(),
+        "detector_threshold": found.threshold,
+        "figures": {a.name: pair.figures(found.arm), b.name: pair.figures(pair.fixed)},
+        "false_alarm_ratio": found.interval.to_json(),
     }
 
 
-def _at_false_alarms(a: Side, b: Side, fixed: ArmCounts, level: str) -> dict[str, Any]:
-    _, total = _recalled(a, level)
-    why = None
-    if not a.prepared.ledger.negative.sum():
-        why = "truth has no negative frames"
-    if why:
+def _false_alarms_json(pair: Pair, a: Side, b: Side) -> dict[str, Any]:
+    found = at_false_alarms(pair)
+    if found is None:
+        why = NO_NEGATIVES
         return {"undefined": why, "detector_threshold": None, "figures": None, "incidents": None,
                 "recall_difference": undefined(why).to_json()}  # fmt: skip
-    swept = sweep(a.prepared, _classifier(a))
-    threshold = threshold_within(_lowest(a), swept.frame_fp, int(fixed.frame.fp.sum()))
-    moved = _moved(a, threshold)
-    arm = count_arm(moved.prepared, moved.point, moved.arm)
-    difference = (
-        difference_at_false_alarms(_movable(a), _fixed_sums(a, b, fixed, level), level == INCIDENTS)
-        if total
-        else undefined("truth has no positives")
-    )
-    pairs = incident_pairs(moved, arm, b, fixed)
-    share = divide(_hits(fixed, level) - _hits(arm, level), total)
+    pairs = incident_pairs(a, found.arm, b, pair.fixed)
     return {
         "undefined": None,
-        "detector_threshold": threshold,
-        "figures": {a.name: _figures(a, arm), b.name: _figures(b, fixed)},
-        "recall_difference": replace(difference, value=share).to_json(),
+        "detector_threshold": found.threshold,
+        "figures": {a.name: pair.figures(found.arm), b.name: pair.figures(pair.fixed)},
+        "recall_difference": found.interval.to_json(),
         "incidents": {
             **pairs,
             "mcnemar_p_value": mcnemar(pairs["only_first"], pairs["only_second"]),
@@ -105,60 +193,10 @@ def _at_false_alarms(a: Side, b: Side, fixed: ArmCounts, level: str) -> dict[str
     }
 
 
-def _classifier(side: Side) -> float | None:
-    return side.point.classifier if side.arm == CASCADE else None
-
-
-def _lowest(side: Side) -> float:
-    """The lowest detector threshold about which the run's log can speak."""
-    thresholds = side.prepared.run.manifest["thresholds"]
-    gate = thresholds.get("gate") if _classifier(side) is not None else None
-    return float(np.float32(max(thresholds["floor"], gate or 0.0)))
-
-
 def _movable(side: Side) -> Moved:
-    return Moved(side.prepared, _classifier(side), _lowest(side))
-
-
-def _moved(side: Side, threshold: float) -> Side:
-    return replace(side, point=OperatingPoint(threshold, side.point.classifier))
-
-
-def _recalled(side: Side, level: str) -> tuple[Scores, int]:
-    """Ascending scores at which something positive is found, -inf for never, and how many exist."""
-    swept = sweep(side.prepared, _classifier(side))
-    if level == INCIDENTS:
-        return swept.incident, swept.n_incidents
-    return swept.frame_tp, swept.n_positive
-
-
-def _hits(arm: ArmCounts, level: str) -> int:
-    return int((arm.event.detected if level == INCIDENTS else arm.frame.tp).sum())
-
-
-def _figures(side: Side, arm: ArmCounts) -> dict[str, Any]:
-    ledger = side.prepared.ledger
-    negative = int(ledger.negative.sum())
-    false = int(arm.frame.fp.sum())
-    rate = divide(false, negative)
-    return {
-        "incidents_detected": int(arm.event.detected.sum())
-        if len(side.prepared.incidents)
-        else None,
-        "incident_recall": divide(int(arm.event.detected.sum()), len(side.prepared.incidents)),
-        "frame_recall": divide(int(arm.frame.tp.sum()), int(ledger.positive.sum())),
-        "false_alarm_frames": false,
-        "false_alarms_per_million": None if rate is None else 1e6 * rate,
-        "false_alerts": int(arm.event.false_alerts.sum()),
-    }
-
-
-def _fixed_sums(a: Side, b: Side, fixed: ArmCounts, level: str) -> Sums:
-    """b's counts by camera as a names them."""
-    order = media_order(a.prepared, b.prepared)
-    hits = fixed.event.detected if level == INCIDENTS else fixed.frame.tp
-    sums = [
-        per_camera(a.prepared, np.where(order >= 0, counts[order], 0))
-        for counts in (hits, fixed.frame.fp)
-    ]
-    return Sums(*sums)
+    """The side from the lowest detector threshold about which its log can speak."""
+    classifier = side.point.classifier if side.arm == CASCADE else None
+    thresholds = side.prepared.run.manifest["thresholds"]
+    gate = thresholds.get("gate") if classifier is not None else None
+    lowest = float(np.float32(max(thresholds["floor"], gate or 0.0)))
+    return Moved(side.prepared, classifier, lowest)

@@ -24,6 +24,7 @@ from forensics.evaluation.resampled import (
 )
 
 FEW_CAMERAS = 8
+SAYS_NOTHING = 100  # times the rate; two cameras that differ give thousands
 ALL_EQUAL = (
     "no interval: all replicates of the cameras are equal, which tells nothing of how far off it is"
 )
@@ -46,11 +47,12 @@ class Interval:
         parts = [None if v is None else v * factor for v in (self.value, self.low, self.high)]
         return Interval(parts[0], parts[1], parts[2], self.method)
 
-    def at_most(self, bound: float) -> Interval:
+    def at_most(self, bound: float, why: str = "") -> Interval:
         """The same figure where more than `bound` cannot be: a frame is false at most once."""
         if self.high is None or self.high <= bound:
             return self
-        return Interval(self.value, self.low, bound, f"{self.method}; cut at {bound:,.0f}")
+        words = f"{self.method}; cut at {bound:,.0f}{f', {why}' if why else ''}"
+        return Interval(self.value, self.low, bound, words)
 
 
 def undefined(reason: str) -> Interval:
@@ -125,6 +127,11 @@ def rate_interval(events: Floats, exposure: Floats, confidence: float = 0.95) ->
 
     Between cameras where there are two or more; no narrower than the pooled exact interval, which
     is right only if cameras do not differ. Without events, the one-sided upper limit.
+
+    With two cameras t is 12.7, and on the log scale it stands in an exponent: limits of thousands
+    of times the rate. That is no fault to be mended by a narrower method: no method for clusters
+    is to be trusted with so few (Cameron, Gelbach and Miller 2008, Review of Economics and
+    Statistics 90:414-427), so that the words say so; see also `at_most`.
     """
     used = exposure > 0
     events, exposure = events[used], exposure[used]
@@ -158,6 +165,9 @@ def rate_interval(events: Floats, exposure: Floats, confidence: float = 0.95) ->
         method += "; widened to the pooled exact Poisson limits (Garwood)"
     if n < FEW_CAMERAS:
         method += f"; under {FEW_CAMERAS} cameras: see the table by camera"
+    if max(high, between[1]) > SAYS_NOTHING * rate:
+        method += "; the upper limit says next to nothing: so few cameras that differ so much "
+        method += "bound no rate"
     return Interval(rate, min(low, between[0]), max(high, between[1]), method)
 
 
@@ -166,29 +176,13 @@ def rate_limits(
 ) -> tuple[Floats, Floats]:
     """Limits of `rate_interval` at many points at once: float64 (points,) each, NaN undefined.
 
-    `events` float64 (cameras, points), `exposure` float64 (cameras,).
+    `events` float64 (cameras, points), `exposure` float64 (cameras,). Points of the same counts
+    are judged once.
     """
-    used = exposure > 0
-    events, exposure = events[used], exposure[used]
-    n, whole, total = len(exposure), float(exposure.sum()), events.sum(axis=0)
-    if not n:
-        nothing = np.full(events.shape[1], np.nan)
-        return nothing, nothing
-    tail = (1 - confidence) / 2
-    some = total > 0
-    count = np.where(some, total, 1.0)
-    low = np.where(some, stats.chi2.ppf(tail, 2 * count) / 2 / whole, 0.0)
-    high = stats.chi2.ppf(np.where(some, 1 - tail, confidence), 2 * total + 2) / 2 / whole
-    if n < 2:
-        return low, high
-    rate = total / whole
-    spread = ((events - rate * exposure[:, None]) ** 2).sum(axis=0)
-    reach = stats.t.ppf((1 + confidence) / 2, n - 1) * np.sqrt(n / (n - 1) * spread) / count
-    between = rate * np.exp(-reach), rate * np.exp(np.minimum(reach, 700.0))
-    return (
-        np.where(some, np.minimum(low, between[0]), low),
-        np.where(some, np.maximum(high, between[1]), high),
-    )
+    distinct, place = np.unique(events, axis=1, return_inverse=True)
+    found = [rate_interval(column, exposure, confidence) for column in distinct.T]
+    limits = np.array([(each.low, each.high) for each in found], np.float64)  # None becomes NaN
+    return limits[place, 0], limits[place, 1]
 
 
 def proportion_interval(

@@ -15,7 +15,6 @@ import numpy as np
 
 from forensics.evaluation.align import NEGATIVE, POSITIVE
 from forensics.evaluation.events import NO_SCORE, alarm_scores, frame_scores, incident_scores
-from forensics.evaluation.levels import ArmCounts
 from forensics.evaluation.log import Floats, Ints, Scores
 from forensics.evaluation.match import survivors
 from forensics.evaluation.prepare import Prepared
@@ -48,12 +47,6 @@ class Moved:
     prepared: Prepared
     classifier: float | None
     lowest: float
-
-
-def kept_sums(prepared: Prepared, arm: ArmCounts, incidents: bool) -> Sums:
-    """What the side that keeps its operating point found, by camera."""
-    hits = arm.event.detected if incidents else arm.frame.tp
-    return Sums(per_camera(prepared, hits), per_camera(prepared, arm.frame.fp))
 
 
 def ratio_at_recall(moved: Moved, kept: Sums, incidents: bool) -> Interval:

@@ -16,6 +16,7 @@ from forensics.types import OperatingPoint
 
 SCHEMA = 1
 MILLION = 1e6
+NO_ROOM = "as two alerts of a file lie more than the gap apart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Evaluation:
     """The answer to one question: these thresholds, this truth, these rules.
 
     `arms` holds the figures of `detector` and `cascade` (None when the run has no classifier, or
-    it is switched off); all values are plain numbers, text or None, as in the JSON.
+    it is switched off), `other_views` the strict view of ActEV and the precision at assumed
+    prevalences of each; all values are plain numbers, text or None, as in the JSON.
     """
 
     operating_point: OperatingPoint
@@ -33,6 +35,8 @@ class Evaluation:
     matched_recall: Mapping[str, Any] | None
     matched_false_alarms: Mapping[str, Any] | None
     envelope: Mapping[str, Any] | None
+    other_views: Mapping[str, Any]
+    calibration: Mapping[str, Any]
     strata: tuple[Mapping[str, Any], ...]
     planted: Mapping[str, int]
     cameras: tuple[Mapping[str, Any], ...]
@@ -53,6 +57,8 @@ class Evaluation:
             "matched_recall": self.matched_recall,
             "matched_false_alarms": self.matched_false_alarms,
             "envelope": self.envelope,
+            "other_views": dict(self.other_views),
+            "calibration": dict(self.calibration),
             "strata": [dict(row) for row in self.strata],
             "planted": dict(self.planted),
             "cameras": [dict(row) for row in self.cameras],
@@ -64,6 +70,25 @@ class Evaluation:
 def divide(part: float, whole: float) -> float | None:
     """A ratio, None where the whole is zero."""
     return float(part) / float(whole) if whole else None
+
+
+def most_alerts(prepared: Prepared) -> Floats:
+    """How many false alerts each media has room for, at most: float64 (M,).
+
+    Each has an alarm frame outside the incidents' zones, and those of two alerts of one file lie
+    more than the gap apart: no more than frames, nor than (last - first) / gap + 1.
+    """
+    timeline, gap_s = prepared.timeline, prepared.rules.gap_s
+    most = np.zeros(len(prepared.log.media_id))
+    for code in range(len(most)):
+        rows = slice(timeline.media_start[code], timeline.media_start[code + 1])
+        places = np.flatnonzero(timeline.known[rows] & ~timeline.in_zone[rows])
+        if not len(places):
+            continue
+        time_s = timeline.time_s[rows]
+        span_s = float(time_s[places[-1]] - time_s[places[0]])
+        most[code] = min(len(places), span_s / gap_s + 1 if gap_s else np.inf)
+    return most
 
 
 def per_camera(prepared: Prepared, counts: Ints | Floats) -> Floats:
@@ -163,7 +188,10 @@ class ArmFigures:
         sums = {name: int(getattr(event, name).sum()) for name in names}
         true, false = event.true_alerts, event.false_alerts
         known = bool(ledger.timed_frames.sum()) or sums["incidents"] > 0
+        hours = float(ledger.hours_negative.sum())
         rate = self._rate(false, ledger.hours_negative, 1.0, "no time without a target")
+        if hours > 0:
+            rate = rate.at_most(float(most_alerts(self._prepared).sum()) / hours, NO_ROOM)
         return {
             "incidents": sums["incidents"] if known else None,
             "detected": sums["detected"] if known else None,

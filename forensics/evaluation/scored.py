@@ -9,7 +9,7 @@ from forensics.evaluation.levels import CASCADE, DETECTOR, count_arm
 from forensics.evaluation.log import Floats
 from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.rates import proportion_interval, rate_interval
-from forensics.evaluation.result import MILLION, per_camera
+from forensics.evaluation.result import MILLION, NO_ROOM, most_alerts, per_camera
 from forensics.types import OperatingPoint
 
 INCIDENTS, FRAMES = "incidents", "frames"
@@ -38,6 +38,9 @@ def scored_on(prepared: Prepared, point: OperatingPoint, cameras: Sequence[int])
     bootstrap = (rules.confidence, rules.replicates, rules.seed)
     false_frames, false_alerts = of(frame.fp), of(event.false_alerts)
     days, millions = of(ledger.hours_negative) / 24, of(ledger.negative) / 1e6
+    alerts = rate_interval(false_alerts, days, rules.confidence)
+    if days.sum() > 0:
+        alerts = alerts.at_most(float(of(most_alerts(prepared)).sum() / days.sum()), NO_ROOM)
     return {
         "operating_point": {"detector": point.detector, "classifier": point.classifier},
         "cameras": len(cameras),
@@ -48,9 +51,7 @@ def scored_on(prepared: Prepared, point: OperatingPoint, cameras: Sequence[int])
         "precision": proportion_interval(true, true + false, *bootstrap).to_json(),
         "camera_days_negative": float(days.sum()),
         "false_alerts": round(float(false_alerts.sum())),
-        "false_alerts_per_camera_day": rate_interval(
-            false_alerts, days, rules.confidence
-        ).to_json(),
+        "false_alerts_per_camera_day": alerts.to_json(),
         "frames_negative": round(1e6 * float(millions.sum())),
         "false_alarm_frames": round(float(false_frames.sum())),
         "false_alarms_per_million": rate_interval(false_frames, millions, rules.confidence)

@@ -27,10 +27,6 @@ from forensics.types import OperatingPoint
 
 HEIGHT_EDGES = (0, 12, 24, 48, np.inf)
 FEW = 10
-METHOD = (
-    "Wilson, 95 %, pooled; frames and boxes of one camera are not independent: too narrow; for "
-    "comparing parts of these cameras, not for others"
-)
 FIRST_UNIX_S = 1e9  # 2001; a file's own clock starts near 0 unless it is a wall clock
 DAY_S, UNKNOWN = 86_400, "unknown"
 HOURS = ("00-06 h", "06-12 h", "12-18 h", "18-24 h")
@@ -43,8 +39,8 @@ def strata(
 
     Strata: `object height px` (truth boxes found); `camera`, `suspect frames` and `time of day`
     (frame recall, and the share of negative frames with a false alarm as `false alarms by ...`).
-    Wilson limits, pooled: they compare parts of these cameras, and say nothing on others.
-    `counted` are the arms at `point`, where they are at hand.
+    Wilson limits at the rules' confidence, pooled: they compare parts of these cameras, and say
+    nothing on others. `counted` are the arms at `point`, where they are at hand.
     """
     rows: list[dict[str, Any]] = []
     for arm in ARMS:
@@ -61,8 +57,19 @@ def strata(
 _COLUMNS = ["arm", "stratum", "part", "hits", "total", "value", "low", "high", "few"]
 
 
-def _row(arm: str, stratum: str, part: str, hits: int, total: int) -> dict[str, Any]:
-    low, high = wilson(hits, total) if total else (np.nan, np.nan)
+def method(confidence: float) -> str:
+    """How the limits of the strata were made, in words."""
+    return (
+        f"Wilson, {100 * confidence:g} %, pooled; frames and boxes of one camera are not "
+        "independent: too narrow; for comparing parts of these cameras, not for others"
+    )
+
+
+def _row(
+    prepared: Prepared, arm: str, stratum: str, part: str, hits: int, total: int
+) -> dict[str, Any]:
+    confidence = prepared.rules.confidence
+    low, high = wilson(hits, total, confidence) if total else (np.nan, np.nan)
     value = hits / total if total else np.nan
     values = (arm, stratum, part, hits, total, value, low, high, total < FEW)
     return dict(zip(_COLUMNS, values, strict=True))
@@ -79,7 +86,7 @@ def _by_height(prepared: Prepared, counts: ArmCounts, arm: str) -> list[dict[str
         here = (boxes.kind == TARGET) & (height >= low) & (height < high)
         name = f"{low:g}-{high:g}" if np.isfinite(high) else f">= {low:g}"
         hits = int((found & here).sum())
-        rows.append(_row(arm, "object height px", name, hits, int(here.sum())))
+        rows.append(_row(prepared, arm, "object height px", name, hits, int(here.sum())))
     return rows
 
 
@@ -90,10 +97,11 @@ def _by_camera(prepared: Prepared, counts: ArmCounts, arm: str) -> list[dict[str
         here = log.camera == number
         positive, negative = int(ledger.positive[here].sum()), int(ledger.negative[here].sum())
         if positive:
-            rows.append(_row(arm, "camera", name, int(counts.frame.tp[here].sum()), positive))
+            hits = int(counts.frame.tp[here].sum())
+            rows.append(_row(prepared, arm, "camera", name, hits, positive))
         if negative:
             false = int(counts.frame.fp[here].sum())
-            rows.append(_row(arm, "false alarms by camera", name, false, negative))
+            rows.append(_row(prepared, arm, "false alarms by camera", name, false, negative))
     return rows
 
 
@@ -128,5 +136,5 @@ def _by_frames(
         for name, wanted in ((stratum, POSITIVE), (f"false alarms by {stratum}", NEGATIVE)):
             frames = log.ok & here & (label == wanted)
             if total := int(frames.sum()):
-                rows.append(_row(arm, name, part, int((alert & frames).sum()), total))
+                rows.append(_row(prepared, arm, name, part, int((alert & frames).sum()), total))
     return rows

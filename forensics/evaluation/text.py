@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,22 +11,30 @@ from rich.table import Table
 from rich.text import Text
 
 from forensics.evaluation.grid import typed
+from forensics.evaluation.text_numbers import interval, number
+from forensics.evaluation.text_trust import calibration, calibration_methods, other_views
 
 WIDTH = 110
-ALL_BUT = 0.9999  # the greatest share of four digits that is not all
 Figures = Mapping[str, Any]
 
 
-def render(result: Figures) -> str:
-    """Lay out the JSON of an evaluation as plain text, `n/a` where a figure is not defined."""
+def render(result: Figures, brief: bool = False) -> str:
+    """Lay out the JSON of an evaluation as plain text, `n/a` where a figure is not defined.
+
+    `brief` leaves out the other views and the calibration.
+    """
     stream = io.StringIO()
     console = plain_console(stream)
     console.print(_heading(result))
     console.print(_denominators(result["denominators"]))
     console.print(levels(result["arms"]))
     console.print(_comparison(result))
+    if not brief:
+        for table in (other_views(result["other_views"]), calibration(result["calibration"])):
+            console.print(table)
     console.print("How the intervals were made:")
-    for line in [*methods(result["arms"]), *_matching(result)]:
+    ways = [*methods(result["arms"]), *_matching(result)]
+    for line in ways if brief else [*ways, *calibration_methods(result["calibration"])]:
         console.print(Text(f"  {line}"))
     if result["notes"]:
         console.print("What these figures cannot say:")
@@ -164,24 +171,6 @@ def _matching(result: Figures) -> list[str]:
     pairs = (("matched_recall", "false_alarm_ratio"), ("matched_false_alarms", "recall_difference"))
     found = [result[key][f"{name}_interval"]["method"] for key, name in pairs if result[key]]
     return [f"matched: {words}" for words in dict.fromkeys(found)]
-
-
-def number(value: float | None) -> str:
-    """A number for people: `n/a` when it is not defined; a share never rounds to none or all."""
-    if value is None:
-        return "n/a"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if ALL_BUT < abs(value) < 1:
-        value = math.copysign(ALL_BUT, value)
-    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def interval(figures: Figures | None) -> str:
-    """A figure with its limits in brackets."""
-    if figures is None or figures["value"] is None:
-        return "n/a"
-    return f"{number(figures['value'])} [{number(figures['low'])}, {number(figures['high'])}]"
 
 
 def _counts(*names: str) -> Any:

@@ -11,14 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from forensics.evaluation.grid import typed
-from forensics.evaluation.text import (
-    interval,
-    levels,
-    methods,
-    number,
-    plain_console,
-    thresholds,
-)
+from forensics.evaluation.text import levels, methods, plain_console, thresholds
+from forensics.evaluation.text_numbers import interval, number
 from forensics.evaluation.text_threshold import print_lines
 
 Figures = Mapping[str, Any]

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from forensics.evaluation.goals import RECALL
 from forensics.evaluation.grid import typed
-from forensics.evaluation.text import WIDTH, interval, number, plain_console, thresholds
+from forensics.evaluation.text import WIDTH, plain_console, thresholds
+from forensics.evaluation.text_numbers import interval, number
 
 Figures = Mapping[str, Any]
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from forensics.evaluation.curves import Sweep, at_least, sweep
 from forensics.evaluation.envelope import front
-from forensics.evaluation.fair import EVENT, FINDS_NOTHING, FRAME, NO_POSITIVES, at_equal_recall
+from forensics.evaluation.fair import EVENT, FINDS_NOTHING, FRAME, at_equal_recall
 from forensics.evaluation.grid import typed
 from forensics.evaluation.log import Ints
+from forensics.evaluation.matched import NO_POSITIVES
 from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.result import MILLION
 from forensics.evaluation.scored import FRAMES, INCIDENTS

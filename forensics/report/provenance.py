@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import forensics
 from forensics.errors import TruthError
 from forensics.hashes import sha256_of
 from forensics.report.wording import count, threshold
-from forensics.runlog.manifest import FILE_NAME
+from forensics.runlog.manifest import FILE_NAME, sessions_of
 from forensics.runlog.reader import RunTables
 from forensics.types import OperatingPoint
 
@@ -69,12 +69,11 @@ def _run(run: RunTables, created_utc: str) -> tuple[Item, ...]:
     manifest = run.manifest
     cascade = manifest["cascade"]
     named = f"{cascade.get('name', '')} {cascade.get('version', '')}".strip()
-    command = "forensics " + shlex.join(str(part) for part in manifest.get("argv") or ())
     items = [
         Item("Run", str(manifest.get("id", "")), True),
         Item("Status", str(manifest.get("status", "not known"))),
         Item("Scanned by", str(manifest.get("product", ""))),
-        Item("Command", command, True),
+        *_commands(sessions_of(manifest)),
         Item("Footage below", str(manifest.get("base", "")), True),
         Item("Started", str(manifest.get("started_utc") or "")),
         Item("Ended", str(manifest.get("ended_utc") or "")),
@@ -89,6 +88,21 @@ def _run(run: RunTables, created_utc: str) -> tuple[Item, ...]:
         Item("Report written", created_utc),
     ]
     return tuple(item for item in items if item.value)
+
+
+def _commands(sessions: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
+    """The command of each session; of several also when it ran and how it ended."""
+    for number, session in enumerate(sessions, 1):
+        command = "forensics " + shlex.join(str(part) for part in session.get("argv") or ())
+        if len(sessions) == 1:
+            yield Item("Command", command, True)
+            continue
+        ended = session.get("ended_utc")
+        span = f"{session.get('started_utc') or 'not known'} to {ended}"
+        remark = f"{span}, {session.get('status', 'not known')}" if ended else (
+            f"from {session.get('started_utc') or 'not known'}, cut off"
+        )  # fmt: skip
+        yield Item(f"Command, session {number} of {len(sessions)}", command, True, remark)
 
 
 def _targets(cascade: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ NO_PROOF = (
 def judge(result: Figures, planted: Planted, examined: Examined, notes: Footnotes) -> Verdict:
     """The verdict of an evaluation (its JSON)."""
     arms = result["arms"]
-    sentences = [_alarms(arms), _found(arms, planted)]
+    sentences = [_alarms(arms, result["rules"]["confidence"]), _found(arms, planted)]
     if arms["cascade"] is not None:
         sentences += [
             _same_recall(result["matched_recall"]),
@@ -148,29 +148,29 @@ def _ratio(interval: Figures) -> str:
     return f"{text}; interval over cameras {number(interval['low'])} to {high})"
 
 
-def _rate(interval: Figures) -> str:
+def _rate(interval: Figures, confidence: float) -> str:
     """A rate per million with its limits, in words."""
     if interval["value"] is None:
         return f"undefined ({interval['method'].removeprefix('undefined: ')})"
     high = min(interval["high"], 1e6)
     if interval["value"] == 0:
-        return f"0 (95 % certain: at most {number(high)})"
+        return f"0 ({100 * confidence:g} % certain: at most {number(high)})"
     return f"{number(interval['value'])} ({number(interval['low'])} to {number(high)})"
 
 
-def _alarms(arms: Figures) -> str:
+def _alarms(arms: Figures, confidence: float) -> str:
     detector = arms["detector"]["frame"]["false_alarms_per_million"]
     if detector["value"] is None:
         reason = detector["method"].removeprefix("undefined: ")
         return f"False alarms per million frames cannot be given: {reason}"
     text = (
         "Of a million frames without a target, the detector alone raises a false alarm on "
-        f"{_rate(detector)}"
+        f"{_rate(detector, confidence)}"
     )
     if arms["cascade"] is None:
         return text
     cascade = arms["cascade"]["frame"]["false_alarms_per_million"]
-    text = f"{text}, the cascade on {_rate(cascade)}"
+    text = f"{text}, the cascade on {_rate(cascade, confidence)}"
     if cascade["method"] == detector["method"]:
         return f"{text}; in brackets the interval, {detector['method']}"
     return (

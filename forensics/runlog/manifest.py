@@ -52,7 +52,7 @@ def with_session(
     own `argv`, `started_utc` and `ended_utc`, which is null where it was cut off.
     """
     session = {"argv": manifest["argv"], "started_utc": started_utc, "ended_utc": None}
-    sessions = [] if earlier is None else _sessions(earlier)
+    sessions = [] if earlier is None else sessions_of(earlier)
     first = (sessions or [session])[0]
     return manifest | {
         "argv": first.get("argv"),
@@ -71,7 +71,11 @@ def end_session(manifest: dict[str, Any], status: str) -> dict[str, Any]:
     return manifest | {"ended_utc": ended, "status": status, "sessions": sessions}
 
 
-def _sessions(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+def sessions_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sessions of a run, first to last: `argv`, `started_utc`, `ended_utc`, `status` of each.
+
+    A manifest that lists none had one.
+    """
     known = manifest.get("sessions")
     if isinstance(known, list) and known and all(isinstance(one, dict) for one in known):
         return known

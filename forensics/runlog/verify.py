@@ -199,20 +199,25 @@ def _sums(folder: Path, segments: list[SegmentRow]) -> Iterator[Finding]:
 
 
 def check_seal(folder: Path) -> None:
-    """Raise RunLogError where the tables of a sealed run are not those that were sealed.
+    """Raise RunLogError where tables or parts of a sealed run are not those that were sealed.
 
-    A scan that goes on with a run seals it again, and what was changed meanwhile with it.
+    A scan that goes on with a run seals it again, and what was changed meanwhile with it. Each
+    file is read once: sealing takes the hashes of parts from the ledger.
     """
     if not (folder / SUMS_NAME).exists():
         return
     try:
         listed = _read_sums(folder / SUMS_NAME)
-        changed = [n for n in EXPECTED if n in listed and sha256_of(folder / n) != listed[n]]
+        names = [n for n in (*EXPECTED, *filter(_is_part, sorted(listed))) if n in listed]
+        changed = next((n for n in names if sha256_of(folder / n) != listed[n]), None)
     except (OSError, ValueError) as error:
-        raise RunLogError(f"{folder}: {SUMS_NAME} or a table cannot be read: {error}") from error
+        raise RunLogError(
+            f"{folder}: {SUMS_NAME} or a file of the log that it lists cannot be read: {error}; "
+            "run `verify` on the run, restore that file, or scan anew into another --out"
+        ) from error
     if changed:
         raise RunLogError(
-            f"{folder / changed[0]} was changed after the scan had ended; run `verify` on the run, "
+            f"{folder / changed} was changed after the scan had ended; run `verify` on the run, "
             "restore that file, or scan anew into another --out"
         )
 
@@ -222,7 +227,7 @@ def _unlisted(folder: Path, known: Collection[str]) -> Iterator[Finding]:
     for name in _files(folder):
         if name in SIDE_FILES and name in known:
             yield Finding("table", name, JOURNAL)
-        if name in known or _is_stray(name):
+        if name in known or _is_part(name):  # `_strays` sees to those
             continue
         shown = name.encode("utf-8", "backslashreplace").decode()
         if match := EVIDENCE.fullmatch(name):
@@ -241,8 +246,8 @@ def _files(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _is_stray(name: str) -> bool:
-    """True of a file among the parts, which `_strays` sees to."""
+def _is_part(name: str) -> bool:
+    """True of a file among the parts."""
     kind, _, rest = name.partition("/")
     return kind in {FRAMES_FOLDER, DETECTIONS_FOLDER} and "/" not in rest
 

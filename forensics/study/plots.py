@@ -100,8 +100,10 @@ def trade_off(
     return ax
 
 
-def forest(ax: Any, table: pd.DataFrame, by: str, *, false_alarms: bool) -> Any:
-    """Shares of both arms by part, with pooled Wilson limits and counts."""
+def forest(
+    ax: Any, table: pd.DataFrame, by: str, *, false_alarms: bool, confidence: float
+) -> Any:
+    """Shares of both arms by part, with pooled Wilson limits (of `confidence`) and counts."""
     names = strata_of(by)
     if false_alarms and len(names) < 2:
         raise ForensicsError(f"false alarms are not divided by {by}: they have no object")
@@ -126,7 +128,8 @@ def forest(ax: Any, table: pd.DataFrame, by: str, *, false_alarms: bool) -> Any:
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     what = "boxes found" if by == "height" else "frames with a target that alarm"
     what = "frames without a target that alarm" if false_alarms else f"target {what}"
-    ax.set_xlabel(f"share of {what.replace('target frames', 'frames')}; bars: 95 %, pooled")
+    bars = f"bars: {100 * confidence:g} %, pooled"
+    ax.set_xlabel(f"share of {what.replace('target frames', 'frames')}; {bars}")
     ax.set_ylabel(STRATA_LABELS[by])
     ax.grid(axis="x", color=LIGHT["grid"], linewidth=0.8)
     ax.set_axisbelow(True)

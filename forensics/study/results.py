@@ -17,8 +17,9 @@ import pandas as pd
 from forensics.evaluation.grid import typed
 from forensics.evaluation.result import Evaluation
 from forensics.evaluation.side_by_side import SideBySide
-from forensics.evaluation.text import level_rows, number, render
+from forensics.evaluation.text import level_rows, render
 from forensics.evaluation.text_compare import render_comparison
+from forensics.evaluation.text_numbers import number
 
 LIMITS = ("value", "low", "high")
 SITUATION = {
@@ -65,7 +66,7 @@ class Evaluated:
         return pd.DataFrame(list(self.evaluation.cameras)).set_index("camera")
 
     def __repr__(self) -> str:
-        return render(self.to_json())
+        return render(self.to_json(), brief=True)
 
     def _repr_html_(self) -> str:
         arms = {name: arm for name, arm in self.evaluation.arms.items() if arm is not None}

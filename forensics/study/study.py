@@ -161,7 +161,8 @@ class Study:
     ) -> Any:
         """Forest plot of recall (or the share of false-alarm frames) by part, both arms."""
         table = self.strata(by, detector=detector, classifier=classifier)
-        return plots.forest(ax, table, by, false_alarms=false_alarms)
+        confidence = self.prepared.rules.confidence
+        return plots.forest(ax, table, by, false_alarms=false_alarms, confidence=confidence)
 
     def disagreements(
         self, detector: float | None = None, classifier: float | None = None

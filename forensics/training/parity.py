@@ -27,9 +27,8 @@ import numpy as np
 from forensics.boxes import iou_matrix
 from forensics.cascade.definition import CascadeDefinition
 from forensics.errors import TrainingError
-from forensics.evaluation.curves import Sweep, at_least, sweep
+from forensics.evaluation.curves import Sweep, at_least, sweep, threshold_within
 from forensics.evaluation.events import NO_SCORE
-from forensics.evaluation.fair import threshold_within
 from forensics.evaluation.log import Floats, Log, Scores
 from forensics.evaluation.prepare import Prepared, prepare
 from forensics.evaluation.rules import Rules

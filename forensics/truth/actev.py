@@ -71,9 +71,11 @@ class _Reader:
             self.labels[label] = None
 
 
-def read_actev(path: Path, shown: str, index: Path | None = None) -> Truth:
+def read_actev(
+    path: Path, shown: str, index: Path | None = None, *, document: Any = None
+) -> Truth:
     """Read activities; `shown` is the path as messages name it, `index` the file index."""
-    data = read_json(path, shown)
+    data = read_json(path, shown) if document is None else document
     if not looks_like_actev(data):
         raise TruthError(f"{shown}: no `activities` with `filesProcessed`; give an ActEV file")
     index = index or _index_beside(path, shown)

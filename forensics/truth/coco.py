@@ -101,9 +101,9 @@ class _Reader:
         return video
 
 
-def read_coco(path: Path, shown: str) -> Truth:
+def read_coco(path: Path, shown: str, *, document: Any = None) -> Truth:
     """Read a COCO ground-truth file; `shown` is the path as messages name it."""
-    reader = _read(path, shown)
+    reader = _read(path, shown, document)
     return Truth(
         media=tuple(builder.build() for builder in reader.builders.values()),
         classes=tuple(reader.used),
@@ -128,8 +128,8 @@ def read_listing(path: Path, shown: str) -> Listing:
     return Listing(images, reader.categories)
 
 
-def _read(path: Path, shown: str) -> _Reader:
-    data = read_json(path, shown)
+def _read(path: Path, shown: str, document: Any = None) -> _Reader:
+    data = read_json(path, shown) if document is None else document
     if not looks_like_coco(data):
         raise TruthError(f"{shown}: no `images` with `annotations`; give a COCO detection file")
     info = data.get("info")

@@ -154,9 +154,9 @@ class _Reader:
             self._add(_Shape(frame, xyxy, False, shape.ignore, shape.planted, shape.where), label)
 
 
-def read_cvat(path: Path, shown: str) -> Truth:
+def read_cvat(path: Path, shown: str, *, document: Element | None = None) -> Truth:
     """Read one CVAT XML file; `shown` is the path as messages name it."""
-    root = read_xml(path, shown)
+    root = read_xml(path, shown) if document is None else document
     if not looks_like_cvat(root):
         raise TruthError(f"{shown}: no <annotations>; export as `CVAT for video 1.1`")
     if root.find("image") is not None:

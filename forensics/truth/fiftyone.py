@@ -84,9 +84,11 @@ class _Reader:
         )
 
 
-def read_fiftyone(path: Path, shown: str, label_field: str | None = None) -> Truth:
+def read_fiftyone(
+    path: Path, shown: str, label_field: str | None = None, *, document: Any = None
+) -> Truth:
     """Read one file; `label_field` names the frames' field, if there are several."""
-    data = read_json(path, shown)
+    data = read_json(path, shown) if document is None else document
     if not looks_like_fiftyone(data):
         raise TruthError(f"{shown}: no `samples` and no `frames` by number; export it again")
     reader = _Reader(shown)

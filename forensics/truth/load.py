@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
 
 from forensics.errors import TruthError
 from forensics.truth.actev import looks_like_actev, read_actev
@@ -36,7 +38,7 @@ _SUFFIXES = {
     "actev": (".json",),
 }
 FORMATS = tuple(_SUFFIXES)
-_READERS: dict[str, Callable[[Path, str], Truth]] = {
+_READERS: dict[str, Callable[..., Truth]] = {  # of path, name as shown and `document`
     "coco": read_coco,
     "mot": read_mot,
     "spans": read_spans,
@@ -140,15 +142,16 @@ class _Loader:
 
     def add_file(self, path: Path, shown: str, folders: _Folders) -> bool:
         """Read one file; False if it is no truth."""
-        kind = self._format or _detect(path, shown, folders)
+        kind, document = (self._format, None) if self._format else _detect(path, shown, folders)
+        parsed = {} if document is None else {"document": document}
         if kind is None:
             return False
         if kind == "voc":
-            self._voc.add(path, shown)
+            self._voc.add(path, shown, **parsed)
         elif kind == "yolo":
             self._parts.append(self._read_yolo(path, shown, folders.names_of(path.parent)))
         else:
-            self._parts.append(_READERS[kind](path, shown))
+            self._parts.append(_READERS[kind](path, shown, **parsed))
         return True
 
     def truth(self) -> Truth:
@@ -168,25 +171,30 @@ def _is_beside(path: Path, given_format: str | None) -> bool:
     return path.name in names
 
 
-def _detect(path: Path, shown: str, folders: _Folders) -> str | None:
-    """Tell the format of one file from its place and content; None if it is no truth."""
+def _detect(path: Path, shown: str, folders: _Folders) -> tuple[str | None, Any]:
+    """The format of one file by its place and content, None if it is no truth; and what it holds.
+
+    JSON and XML are parsed for this, and need not be again; of a text the first line is read, and
+    None is given.
+    """
     suffix = path.suffix.lower()
     if suffix == ".csv":
         first = read_text(path, shown).split("\n", 1)[0]
-        return "spans" if all(name in first for name in COLUMNS) else None
+        return ("spans" if all(name in first for name in COLUMNS) else None), None
     if suffix == ".json":
-        return _json_format(path, shown)
+        data = read_json(path, shown)
+        return _json_format(data), data
     if suffix == ".txt":
-        return _text_format(path, shown, folders)
+        return _text_format(path, shown, folders), None
     if suffix == ".xml":
-        return _xml_format(path, shown)
+        root = read_xml(path, shown)
+        return _xml_format(root), root
     if not path.exists():
         raise TruthError(f"{path}: no such file or folder; check the path of the truth")
-    return None
+    return None, None
 
 
-def _json_format(path: Path, shown: str) -> str | None:
-    data = read_json(path, shown)
+def _json_format(data: Any) -> str | None:
     for kind, looks_like in _JSON_KINDS.items():
         if looks_like(data):
             return kind
@@ -196,8 +204,7 @@ def _json_format(path: Path, shown: str) -> str | None:
     return "spans" if "start_s" in entries[0] else None
 
 
-def _xml_format(path: Path, shown: str) -> str | None:
-    root = read_xml(path, shown)
+def _xml_format(root: Element) -> str | None:
     if looks_like_cvat(root):
         return "cvat"
     return "voc" if looks_like_voc(root) else None

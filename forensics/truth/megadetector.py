@@ -83,9 +83,9 @@ class _Reader:
         )
 
 
-def read_megadetector(path: Path, shown: str) -> Truth:
+def read_megadetector(path: Path, shown: str, *, document: Any = None) -> Truth:
     """Read one MegaDetector file; `shown` is the path as messages name it."""
-    data = read_json(path, shown)
+    data = read_json(path, shown) if document is None else document
     if not looks_like_megadetector(data):
         raise TruthError(f"{shown}: no `images` with `detection_categories`; give such a file")
     categories = table(data["detection_categories"], shown, "detection_categories")

@@ -22,10 +22,11 @@ _TRUE = frozenset({"1", "true", "yes"})
 _FALSE = frozenset({"", "0", "false", "no", "none"})
 
 
-def read_spans(path: Path, shown: str) -> Truth:
+def read_spans(path: Path, shown: str, *, document: Any = None) -> Truth:
     """Read a span file; `shown` is the path as messages name it."""
     if path.suffix.lower() == ".json":
-        rows = _json_rows(read_json(path, shown), shown)
+        data = read_json(path, shown) if document is None else document
+        rows = _json_rows(data, shown)
     else:
         rows = _csv_rows(read_text(path, shown), shown)
     builders: dict[str, MediaBuilder] = {}

@@ -32,9 +32,9 @@ class VocFolder:
     labels: dict[str, None] = field(default_factory=dict)
     seen: dict[tuple[str, int], tuple[Path, str]] = field(default_factory=dict)
 
-    def add(self, path: Path, shown: str) -> None:
+    def add(self, path: Path, shown: str, *, document: Element | None = None) -> None:
         """Read one file; `shown` is the path as messages name it."""
-        root = read_xml(path, shown)
+        root = read_xml(path, shown) if document is None else document
         if not looks_like_voc(root):
             raise TruthError(f"{shown}: no <annotation>; give a Pascal VOC file")
         name, index = frame_name(_picture(child_text(root, ["filename"]), path))

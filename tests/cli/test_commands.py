@@ -61,6 +61,33 @@ def test_help_loads_no_network() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
+CASCADES = (
+    ("scan", ".", "--out", "run", "--cascade"),
+    ("mine", "run", "--out", "crops", "--cascade"),
+    ("threshold", "run", "--truth", "t.csv", "--min-recall", "0.5", "--out", "new", "--cascade"),
+    ("retrain", "--fit", "fit", "--run", "run", "--labels", "said.csv", "--out", "fit2"),
+    ("export", "--to", "tensorrt", "--cascade"),
+    ("export", "--out", "new", "--base"),
+    ("export", "--out", "new", "--detector"),
+    ("export", "--out", "new", "--classifier"),
+)
+
+
+@pytest.mark.parametrize("command", CASCADES, ids=lambda words: f"{words[0]} {words[-1]}")
+def test_a_cascade_is_given_by_one_rule(
+    say, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
+    """A bundled name, or a folder with a / in it: a bare folder's name may be bundled one day."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "cascade.toml").write_text("no cascade")
+    code, _, error = say(*command, "mine")
+    assert code == EXIT_EXPECTED and "write ./mine" in error
+    code, _, error = say(*command, "./mine")
+    assert code != EXIT_OK and "write ./mine" not in error
+
+
 BAD: list[tuple[Sequence[str], int, str]] = [
     (["scan", "missing.mp4", "--out", "run"], EXIT_EXPECTED, "missing.mp4: No such file"),
     (["scan", ".", "--out", "run"], EXIT_EXPECTED, "no footage found"),

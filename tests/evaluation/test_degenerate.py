@@ -9,8 +9,14 @@ from scipy.stats import binomtest
 from forensics.evaluation import prepare
 from forensics.evaluation.evaluate import evaluate_prepared
 from forensics.evaluation.paired import compare_rates
-from forensics.evaluation.rates import no_events_ratio, proportion_interval, wilson
+from forensics.evaluation.rates import (
+    no_events_ratio,
+    proportion_interval,
+    rate_interval,
+    wilson,
+)
 from forensics.evaluation.resampled import ratio_limits
+from forensics.evaluation.result import most_alerts
 from forensics.evaluation.rules import Rules
 from forensics.evaluation.scored import scored_on
 from forensics.evaluation.text import render
@@ -97,6 +103,40 @@ def test_a_cascade_without_false_alarms_is_not_certain_to_have_none() -> None:
     difference = result.to_json()["matched_false_alarms"]["recall_difference_interval"]
     assert difference["value"] == 1 and difference["low"] is None
     assert "0 [0, 0]" not in render(result.to_json())
+
+
+@pytest.mark.parametrize(("gap_s", "most"), [(5.0, 2 * (299.9 / 5 + 1)), (0.0, 6000)])
+def test_rates_of_alerts_end_where_no_more_have_room(gap_s: float, most: float) -> None:
+    """Two cameras of 300 s at 10 frames per second, one with an alert, the other with twelve."""
+    every = {f: [(OTHER, 0.9, 0.9)] for f in range(0, 3000, 250)}
+    run = make_run(
+        Clip("a.mp4", n_frames=3000, camera="a", detections={0: every[0]}),
+        Clip("b.mp4", n_frames=3000, camera="b", detections=every),
+    )
+    told = spans_truth(("a.mp4", 0, 300, "none"), ("b.mp4", 0, 300, "none"))
+    prepared = prepare(run, told, Rules(gap_s=gap_s))
+    hour = evaluate_prepared(prepared).arms["cascade"]["event"]["false_alerts_per_camera_hour"]
+    assert hour["value"] == pytest.approx(13 / (600 / 3600))
+    whole = rate_interval(np.array([1.0, 12]), np.full(2, 300 / 3600))
+    assert whole.high > 10_000
+    assert hour["high"] == pytest.approx(min(most / (600 / 3600), whole.high))
+    assert hour["low"] == pytest.approx(whole.low)
+    day = scored_on(prepared, OperatingPoint(0.5, 0.5), [0, 1])["false_alerts_per_camera_day"]
+    assert day["high"] == pytest.approx(24 * hour["high"])
+    assert ("more than the gap apart" in day["method"]) == (hour["high"] < whole.high)
+
+
+def test_no_footage_has_more_alerts_than_room() -> None:
+    """An alarm on every frame that can: as many alerts as fit, and the bound holds them."""
+    for gap_s in (0.05, 0.35, 2.0):
+        step = int(gap_s * 10) + 1  # the least number of frames that is more than the gap
+        found = {f: [(OTHER, 0.9, 0.9)] for f in range(0, 600, step)}
+        run = make_run(Clip("a.mp4", n_frames=600, detections=found))
+        told = spans_truth(("a.mp4", 0, 20, "none"), ("a.mp4", 20, 30, "gun"),
+                           ("a.mp4", 30, 60, "none"))  # fmt: skip
+        prepared = prepare(run, told, Rules(gap_s=gap_s, collar_s=0))
+        false = evaluate_prepared(prepared).arms["cascade"]["event"]["false_alerts"]
+        assert 0 < false <= most_alerts(prepared).sum() <= 1.3 * 600 / step
 
 
 def test_rates_of_frames_end_at_all_of_them() -> None:

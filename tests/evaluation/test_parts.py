@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from forensics import boxes
-from forensics.evaluation import prepare
+from forensics.evaluation import evaluate, prepare
 from forensics.evaluation.levels import CASCADE, count_arm
 from forensics.evaluation.match import _overlaps
+from forensics.evaluation.rules import Rules
 from forensics.evaluation.strata import strata
 from forensics.evaluation.taxonomy import taxonomy
 from forensics.types import OperatingPoint
@@ -65,6 +68,19 @@ def test_strata_mark_small_cells_and_leave_empty_ones_undefined() -> None:
     assert cell.loc["0-12", "value"] == 1.0 and cell.loc["24-48", "value"] == 0.0
     assert np.isnan(cell.loc[">= 48", "value"]) and cell["few"].all()
     assert set(table["stratum"]) >= {"camera", "false alarms by camera", "suspect frames"}
+
+
+def test_strata_have_the_confidence_that_is_asked_for() -> None:
+    run = make_run(Clip("a.mp4", 4, detections={0: [(G, 0.9, 0.9)]}))
+    truth = boxes_truth("a.mp4", {0: [G], 1: [(0, 0, 30, 30)], 2: []})
+    for confidence in (0.8, 0.99):
+        rows = evaluate(run, truth, rules=Rules(confidence=confidence)).strata
+        counted = [row for row in rows if row["total"]]
+        assert len(counted) >= 8
+        for row in counted:
+            test = binomtest(row["hits"], row["total"]).proportion_ci(confidence, "wilson")
+            assert (row["low"], row["high"]) == pytest.approx((test.low, test.high))
+            assert row["method"].startswith(f"Wilson, {100 * confidence:g} %")
 
 
 def test_paired_overlaps_equal_the_matrix_of_boxes() -> None:

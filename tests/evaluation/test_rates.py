@@ -33,6 +33,13 @@ def test_one_camera_says_that_its_interval_is_too_narrow() -> None:
     assert "one camera: frames of one camera are not independent; too narrow" in found.method
 
 
+def test_two_cameras_that_differ_say_that_they_bound_nothing() -> None:
+    found = rates.rate_interval(np.array([1.0, 40]), np.ones(2))
+    assert found.high > 1000 * found.value and "says next to nothing" in found.method
+    alike = rates.rate_interval(np.array([20.0, 21]), np.ones(2))
+    assert alike.high < 2 * alike.value and "next to nothing" not in alike.method
+
+
 def test_no_events_give_two_bounds() -> None:
     found = rates.rate_interval(np.zeros(10), np.full(10, 0.25))
     assert (found.value, found.low) == (0, 0)

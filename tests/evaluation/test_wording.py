@@ -14,8 +14,9 @@ from forensics.evaluation.grid import typed
 from forensics.evaluation.levels import DETECTOR, count_arm
 from forensics.evaluation.prepare import Prepared
 from forensics.evaluation.side_by_side import compare_arms_prepared
-from forensics.evaluation.text import number, render
+from forensics.evaluation.text import render
 from forensics.evaluation.text_compare import render_comparison
+from forensics.evaluation.text_numbers import number
 from forensics.truth.base import combine
 from forensics.types import OperatingPoint
 

@@ -120,6 +120,28 @@ def test_hostile_names_are_shown_as_escapes(tmp_path: Path) -> None:
         assert len([tag for tag, _ in parsed.tags if tag == "script"]) == (5 if judged else 0)
 
 
+def test_every_session_of_a_scan_is_shown_with_its_command(tmp_path: Path) -> None:
+    clip = Clip("a.mp4", 10, detections={3: [(HIT, 0.9, 0.9)]}, size=SIZE)
+    times = [f"2026-01-01T0{hour}:00:00Z" for hour in range(6)]
+    sessions = [
+        {"argv": ["scan", "one two"], "started_utc": times[0], "ended_utc": times[1],
+         "status": "partial"},
+        {"argv": ["scan", "<b>"], "started_utc": times[2], "ended_utc": None},
+        {"argv": ["scan", "three"], "started_utc": times[4], "ended_utc": times[5],
+         "status": "complete"},
+    ]  # fmt: skip
+    shown = Page(page_of(blind_run(tmp_path, clip, sessions=sessions))).text[""]
+    shown = " ".join(shown.split())
+    for number, words in enumerate((
+        f"forensics scan 'one two' {times[0]} to {times[1]}, partial",
+        f"forensics scan '<b>' from {times[2]}, cut off",
+        f"forensics scan three {times[4]} to {times[5]}, complete",
+    ), 1):  # fmt: skip
+        assert f"Command, session {number} of 3 {words}" in shown
+    alone = " ".join(Page(page_of(blind_run(tmp_path, clip))).text[""].split())
+    assert "Command forensics scan footage" in alone and "session 1" not in alone
+
+
 def test_embedded_json_cannot_end_its_element() -> None:
     text = str(json_block({"a": "</script><!--&\u2028"}))
     assert not re.search("[<>&\u2028]", text)

@@ -388,6 +388,26 @@ def test_a_sealed_run_that_was_changed_is_not_sealed_again(
     assert (run / "SHA256SUMS").read_bytes() == seal
 
 
+@pytest.mark.parametrize("kind", ["frames", "detections"])
+def test_parts_of_a_sealed_run_are_checked_before_it_is_gone_on_with(
+    clips: Path, tmp_path: Path, kind: str
+) -> None:
+    run = tmp_path / "run"
+    quick(clips, run, progress=Interrupting("file", 1))
+    part = sorted((run / kind).iterdir())[0]
+    content, seal = part.read_bytes(), (run / "SHA256SUMS").read_bytes()
+    part.write_bytes(content[:-1] + b"?")
+    with pytest.raises(RunLogError, match=f"{kind}/{part.name} was changed after the scan"):
+        quick(clips, run)
+    part.unlink()
+    with pytest.raises(RunLogError, match="cannot be read: .*restore that file"):
+        quick(clips, run)
+    assert (run / "SHA256SUMS").read_bytes() == seal
+    part.write_bytes(content)
+    quick(clips, run)
+    assert not problems(run)
+
+
 def test_other_footage_is_refused(clips: Path, tmp_path: Path) -> None:
     quick(clips, tmp_path / "run")
     write_clip(tmp_path / "other.mp4", frames=10)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -247,3 +249,26 @@ def test_bad_actev_names_the_entry(data, index, message, tmp_path: Path) -> None
 def test_activities_without_their_index_say_where_to_put_it(tmp_path: Path) -> None:
     with pytest.raises(TruthError, match=r"ref\.file-index\.json"):
         load_truth([write(tmp_path, "ref.json", actev())])
+
+
+def test_a_file_is_parsed_once_though_its_format_is_told_by_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "labels.json").write_text(
+        '{"images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}],'
+        ' "categories": [{"id": 1, "name": "gun"}],'
+        ' "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}]}'
+    )
+    parsed: list[int] = []
+    loads = json.loads
+
+    def counted(*given: Any, **options: Any) -> Any:
+        parsed.append(1)
+        return loads(*given, **options)
+
+    monkeypatch.setattr(json, "loads", counted)
+    told = load_truth([tmp_path / "labels.json"])
+    assert len(parsed) == 1
+    given = load_truth([tmp_path / "labels.json"], "coco")
+    assert len(parsed) == 2
+    assert told.media[0].boxes.xyxy.tolist() == given.media[0].boxes.xyxy.tolist() == [[1, 2, 4, 6]]
