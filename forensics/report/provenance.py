@@ -81,6 +81,7 @@ def _run(run: RunTables, created_utc: str) -> tuple[Item, ...]:
         Item(
             "Engine", str(manifest.get("backend", "")), remark=str(manifest.get("backend_why", ""))
         ),
+        Item("Frames on", str(manifest.get("frames_on", ""))),
         Item("Detector sees", looked(manifest)),
         Item("Settings, SHA-256", str(manifest.get("config_hash", "")), True),
         Item(f"{FILE_NAME}, SHA-256", _hash_of(run.folder / FILE_NAME), True),
