@@ -85,7 +85,6 @@ OPTIONS = [
     ),
     click.option(
         "--teacher",
-        default="",
         metavar="CASCADE",
         callback=given_cascade,
         help="Learn what this cascade's classifier says of the crops, not their labels.",
@@ -143,7 +142,7 @@ def classifier_command(
 
     if options.pop("frozen"):
         options["freeze_epochs"] = options["epochs"]
-    settings = TrainSettings(**options)
+    settings = TrainSettings(**{**options, "teacher": options["teacher"] or ""})
     classes = classes_of(settings.teacher) if settings.teacher else None
     examples = gather(crops, targets, mapped, classes=classes, min_per_class=min_crops)
     if examples.problems:
