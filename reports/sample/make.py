@@ -39,7 +39,9 @@ def portable(run: RunTables) -> RunTables:
     """The run as if it had been made in the checkout's root, whatever machine that was on."""
     models = [{**model, "path": PurePath(model["path"]).name} for model in run.manifest["models"]]
     argv = ["scan", SAMPLE.as_posix(), "--out", "sample"]
-    manifest = {**run.manifest, "models": models, "base": SAMPLE.as_posix(), "argv": argv}
+    sessions = [{**session, "argv": argv} for session in run.manifest["sessions"]]
+    said = {"models": models, "base": SAMPLE.as_posix(), "argv": argv, "sessions": sessions}
+    manifest = {**run.manifest, **said}
     return replace(run, manifest=manifest)
 
 
