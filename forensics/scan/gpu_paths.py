@@ -36,7 +36,7 @@ class Apart:
 
     `compared` boxes of either that score at least `SURE`, `unmatched` of them without an
     overlapping one in the other. Differences: of a box's side in pixels of the detector's input,
-    and the share of boxes of at most `NEAR_PX`; of detector scores, of target scores.
+    and the share of boxes of at most `NEAR_PX`; of detector scores; of target scores of those.
     """
 
     frames: int
@@ -99,14 +99,15 @@ def compare_results(
                     pixels, score, target = _gaps(first, row, second, match)
                     apart.append((pixels * view.letterbox.gain, score, target))
     table = np.array([*apart, (0, 0, 0)], np.float64)
+    near = table[:, 0] <= NEAR_PX
     return Apart(
         frames=len(one),
         compared=compared,
         unmatched=compared - len(apart),
-        share_near=float((table[:, 0] <= NEAR_PX)[: len(apart) or 1].mean()),
+        share_near=float(near[: len(apart) or 1].mean()),
         greatest_px=float(table[:, 0].max()),
         greatest_score=float(table[:, 1].max()),
-        greatest_target_score=float(table[:, 2].max()),
+        greatest_target_score=float(table[near, 2].max()),
         alarm_frames=len(alarms[0]),
         frames_that_alarm_in_one_only=len(alarms[0] ^ alarms[1]),
     )

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
@@ -34,7 +33,7 @@ THERE = Place(TENSORS, "test")
 # What differs between the two ways is the rounding of scaled pixels, and crops by 2 of 255 levels.
 # FP32 networks, boxes that score at least 0.25; what is further away is a tie in NMS.
 SHARE_WITHIN_HALF_A_PX = 0.8
-SCORE, TARGET_SCORE = 0.015, 0.06
+SCORE, TARGET_SCORE = 0.015, 0.04
 
 
 @pytest.fixture(scope="module")
@@ -157,4 +156,4 @@ def test_a_scan_without_a_device_never_loads_pytorch(tmp_path: Path) -> None:
         "assert 'torch' not in sys.modules and 'torchvision' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
-    assert isinstance(open_run(tmp_path / "run").frames, pa.Table)
+    assert open_run(tmp_path / "run").frames.num_rows == 4

@@ -269,4 +269,4 @@ def test_footage_that_is_gone_is_listed(place: Path, tmp_path: Path) -> None:
 
 def test_the_command_loads_no_torch_for_help(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["retrain", "--help"]) == 0
-    assert "forensics retrain CASCADE --fit FIT" in capfd.readouterr().out
+    assert "forensics retrain ./CASCADE --fit FIT" in capfd.readouterr().out
