@@ -21,12 +21,13 @@ from forensics.cascade.device_engines import engine_on
 from forensics.cascade.device_pipeline import DevicePipeline
 from forensics.cascade.lanes import GPU, TENSORS, Lanes
 from forensics.cascade.on_device import device_errors, try_on
-from forensics.cascade.pipeline import DEPTH, FrameResult, Runs
+from forensics.cascade.pipeline import FrameResult, Runs
 from forensics.cascade.place import Place, place_for
 from forensics.errors import BackendError
 from forensics.scan.settings import open_cascade
 from forensics.types import Frame, Packed
 from tests.support.clips import numbered_luma
+from tests.support.pipelines import check_frames_are_released
 from tests.support.scans import IMGSZ, small_settings
 
 CASCADE = load_cascade("handgun")
@@ -107,16 +108,7 @@ def test_a_detector_alone() -> None:
 
 
 def test_frames_are_released_as_soon_as_their_results_are_out(pipeline: Runs) -> None:
-    taken: list[int] = []
-
-    def items() -> Any:
-        for number in range(5):
-            taken.append(number)
-            yield number, [frame(number)]
-
-    for done, (token, _) in enumerate(pipeline.run(items())):
-        assert token == done
-        assert len(taken) <= done + DEPTH + 1
+    check_frames_are_released(pipeline, frame)
 
 
 def test_a_crop_that_fails_is_an_error_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +202,8 @@ def test_names_that_only_a_gpu_calls() -> None:
 
 def test_a_device_is_tried() -> None:
     try_on(TENSORS)
+    with pytest.raises(RuntimeError, match="device"):
+        try_on("no such device")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="PyTorch has a GPU here")
