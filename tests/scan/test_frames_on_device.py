@@ -120,14 +120,14 @@ def one_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def near(clip: Path, frames: int) -> dict[str, Any]:
+def near(clip: Path, score: float, target_score: float, frames: int = 10) -> dict[str, Any]:
     settings = replace(default_settings("handgun", "onnxruntime", precision="fp32"), place=THERE)
     found = compare_ways([clip], settings, 1, frames=frames)
     assert found["frames"] == frames
     assert found["unmatched"] == 0
     assert found["share_near"] >= SHARE_WITHIN_HALF_A_PX
-    assert found["greatest_score"] <= SCORE
-    assert found["greatest_target_score"] <= TARGET_SCORE
+    assert found["greatest_score"] <= score
+    assert found["greatest_target_score"] <= target_score
     assert found["frames_that_alarm_in_one_only"] <= 1
     assert set(found["frames_per_s"]) == {str(Place()), str(THERE)}
     assert min(found["frames_per_s"].values()) > 0
@@ -136,13 +136,17 @@ def near(clip: Path, frames: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["gate-pistol.mp4", "table-pistol.mp4"])
 def test_decisions_on_the_sample(name: str, one_shape: None) -> None:
-    found = near(SAMPLE / name, 10)
+    found = near(SAMPLE / name, SCORE, TARGET_SCORE)
     assert found["compared"] > 5 and found["alarm_frames"] > 2
 
 
 @needs_footage
-def test_decisions_on_real_footage(one_shape: None) -> None:
-    near(FOOTAGE / "gun" / "shop-counter.mp4", 5)
+@pytest.mark.parametrize("name", ["gun/nofi011.mp4", "ordinary/cup.mp4"])
+def test_decisions_on_real_footage(name: str, one_shape: None) -> None:
+    """A box that lies a fraction of a pixel elsewhere may move its crop by one: of a small thing
+    that is much."""
+    found = near(FOOTAGE / name, 0.025, 0.1)
+    assert found["compared"] > 0
 
 
 def test_a_scan_without_a_device_never_loads_pytorch(tmp_path: Path) -> None:
