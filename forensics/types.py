@@ -108,7 +108,8 @@ class Frame:
     frame first; none where the request said so. `rgb()` converts the full-resolution picture on
     demand to uint8 RGB (height, width, 3); `region(left, top, right, bottom)`, where there is one,
     converts that part of it alone, to the same pixels, and `grey` of the same four to grey, uint8
-    (height, width); `packed` is that picture unconverted. All are valid only until the decoder is
+    (height, width); `packed` is that picture unconverted. Where the request left the full picture
+    out, `rgb()` raises ValueError and the others are None. All are valid only until the decoder is
     asked to release the frame.
     """
 

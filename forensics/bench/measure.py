@@ -126,10 +126,10 @@ class OneAtATime:
 
 def letterboxed(clip: Path, imgsz: int) -> Iterator[tuple[ImageArray, View]]:
     """What the detector is given of each frame, uint8 (1, imgsz, imgsz, 3), and its view."""
-    packer = Packer(imgsz)
+    packer = Packer(imgsz, full=False)
     for picture in pictures(clip):
         layout = packer.layout(picture)
-        slot = bytearray(packer.views_bytes + layout.size_bytes)
+        slot = bytearray(packer.views_bytes)
         packer.pack(picture, layout, memoryview(slot))
         (view,) = WHOLE.views(layout.width, layout.height, imgsz)
         yield np.frombuffer(slot, np.uint8, packer.views_bytes).reshape(1, imgsz, imgsz, 3), view

@@ -80,6 +80,7 @@ def static_frames(path: Path, rule: StaticRule, segment_s: float) -> list[int]:
         max_pixels=50_000_000,
         segment_s=segment_s,
         sampling=Sampling(static=rule),
+        full=False,
     )
     found = []
     with FrameReader(request, slots=4) as reader:

@@ -131,10 +131,14 @@ class Sampler:
         return True
 
 
+def _packer(request: DecodeRequest) -> Packer:
+    return Packer(request.imgsz, request.tiling, views=request.views, full=request.full)
+
+
 def send_frame(parent: Parent, packer: Packer, frame: Decoded) -> PixelLayout:
     """Put a frame's pictures into a slot and tell the parent."""
     layout = packer.layout(frame.picture)
-    number, slot = parent.slot(packer.views_bytes + layout.size_bytes)
+    number, slot = parent.slot(packer.views_bytes + packer.full_bytes(layout))
     packer.pack(frame.picture, layout, slot)
     parent.say(
         "frame",
@@ -181,7 +185,7 @@ def _send_segments(
     base_s = float(decoder.info.time_base)
     segments = Segments(request.segment_s, base_s, decoder.info.frame_rate_header)
     gate = StaticGate(request.sampling.static, base_s)
-    packer = Packer(request.imgsz, request.tiling, views=request.views)
+    packer = _packer(request)
     wanted = None if request.wanted is None else set(request.wanted)
     for frame in _with_heartbeat(parent, decoder.frames()):
         clock.add(frame.pts, frame.picture)
@@ -291,7 +295,7 @@ def _remarks(decoder: Decoder, clock: ClockFacts) -> list[str]:
 
 def decode_stills(parent: Parent, request: DecodeRequest) -> None:
     """Decode the first picture of each file; each gets a verdict of its own."""
-    packer = Packer(request.imgsz, request.tiling, views=request.views)
+    packer = _packer(request)
     for item, path in enumerate(request.paths):
         if request.wanted is not None and item not in request.wanted:
             continue

@@ -66,4 +66,5 @@ def _request(
         segment_s=3600.0,
         sampling=Sampling(),
         wanted=wanted,
+        views=False,
     )

@@ -40,10 +40,13 @@ class PixelLayout:
 
 
 class Packer:
-    """Writes one file's pictures into slots: the detector's views, if asked for, then in full."""
+    """Writes one file's pictures into slots: the detector's views, then in full, as asked for."""
 
-    def __init__(self, imgsz: int, tiling: Tiling = WHOLE, *, views: bool = True) -> None:
+    def __init__(
+        self, imgsz: int, tiling: Tiling = WHOLE, *, views: bool = True, full: bool = True
+    ) -> None:
         self.imgsz = imgsz
+        self.full = full
         self.views_bytes = tiling.bytes_per_frame(imgsz) if views else 0
         self._tiling = tiling
         # One for each view: a converter is set up anew whenever the sizes change.
@@ -66,10 +69,15 @@ class Packer:
         matrix, colour_range = int(picture.colorspace), int(picture.color_range)
         return PixelLayout(name, width, height, matrix, colour_range)
 
+    def full_bytes(self, layout: PixelLayout) -> int:
+        """What the full picture takes in a slot."""
+        return layout.size_bytes if self.full else 0
+
     def pack(self, picture: Any, layout: PixelLayout, slot: memoryview) -> None:
         """Write views and full picture of a frame into `slot`."""
-        full = np.frombuffer(slot, np.uint8, layout.size_bytes, offset=self.views_bytes)
-        self._pack_full(picture, layout, full)
+        full = np.frombuffer(slot, np.uint8)[self.views_bytes :][: self.full_bytes(layout)]
+        if self.full:
+            self._pack_full(picture, layout, full)
         if not self.views_bytes:
             return
         views = np.frombuffer(slot, np.uint8, self.views_bytes)

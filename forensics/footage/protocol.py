@@ -59,7 +59,8 @@ class DecodeRequest:
     """What the child is asked to do. `paths` is one video, or the stills of one chunk in order.
 
     Frames of segments before `first_segment` are decoded and not sent. Without `views` nothing is
-    scaled for the detector: frames come at full size alone.
+    scaled for the detector: frames come at full size alone. Without `full` the views come alone;
+    tiles are cut from the full picture, and need it.
     """
 
     paths: tuple[str, ...]
@@ -72,6 +73,11 @@ class DecodeRequest:
     first_segment: int = 0
     wanted: tuple[int, ...] | None = None
     views: bool = True
+    full: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.full and self.n_views > 1:
+            raise ValueError("tiles need the full picture")
 
     @property
     def n_views(self) -> int:

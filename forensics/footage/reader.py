@@ -26,7 +26,7 @@ from forensics.footage import protocol
 from forensics.footage.grey import unpack_grey
 from forensics.footage.pixels import PLANAR, PixelLayout, unpack_region, unpack_rgb
 from forensics.footage.protocol import DecodeRequest
-from forensics.types import Frame, Packed, StaticFrame, Status, StreamInfo
+from forensics.types import Frame, ImageArray, Packed, StaticFrame, Status, StreamInfo
 
 DEFAULT_MAX_PIXELS = 50_000_000
 RING_BYTES = 256 << 20
@@ -269,17 +269,17 @@ class FrameReader:
         layout = self._layout(message["layout"])
         imgsz, n_views = self._request.imgsz, self._request.n_views
         views_bytes = self._request.views_bytes
-        if self._memory is None or views_bytes + layout.size_bytes > self._slot_bytes:
+        full_bytes = layout.size_bytes if self._request.full else 0
+        if self._memory is None or views_bytes + full_bytes > self._slot_bytes:
             raise ValueError("frame outside the shared memory")
         if slot in self._lent.values():
             raise ValueError("slot lent twice")
         start = slot * self._slot_bytes
-        memory = memoryview(self._memory)[start : start + views_bytes + layout.size_bytes]
+        memory = memoryview(self._memory)[start : start + views_bytes + full_bytes]
         views = np.frombuffer(memory, np.uint8)[:views_bytes]
-        full = np.frombuffer(memory, np.uint8, layout.size_bytes, offset=views_bytes)
         self._lent[index] = slot
         self._last_index = index
-
+        full = np.frombuffer(memory, np.uint8)[views_bytes:]
         return Frame(
             index=index,
             pts=pts,
@@ -289,10 +289,7 @@ class FrameReader:
             width=layout.width,
             height=layout.height,
             views=views.reshape(n_views, imgsz, imgsz, 3),
-            rgb=partial(unpack_rgb, layout, full),
-            region=partial(unpack_region, layout, full),
-            grey=partial(unpack_grey, layout, full),
-            packed=Packed(layout.format, layout.matrix, layout.range, full),
+            **(_full_picture(layout, full) if full_bytes else {"rgb": _not_sent}),
         )
 
     def _static(self, message: dict[str, Any]) -> StaticFrame:
@@ -312,6 +309,20 @@ class FrameReader:
             return signal.Signals(-code).name
         except ValueError:
             return f"signal {-code}"
+
+
+def _full_picture(layout: PixelLayout, full: ImageArray) -> dict[str, Any]:
+    """The ways to look at a picture at full size, fields of `Frame`."""
+    return {
+        "rgb": partial(unpack_rgb, layout, full),
+        "region": partial(unpack_region, layout, full),
+        "grey": partial(unpack_grey, layout, full),
+        "packed": Packed(layout.format, layout.matrix, layout.range, full),
+    }
+
+
+def _not_sent() -> ImageArray:
+    raise ValueError("the frame came without its full picture; ask for it in the DecodeRequest")
 
 
 def _memory_file() -> int:

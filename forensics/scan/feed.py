@@ -38,6 +38,8 @@ class DecodeSettings(Protocol):
     @property
     def views(self) -> bool: ...
     @property
+    def full(self) -> bool: ...
+    @property
     def batch(self) -> int: ...
     @property
     def segment_s(self) -> float: ...
@@ -145,6 +147,7 @@ class Feed:
             imgsz=settings.imgsz,
             tiling=settings.tiling,
             views=settings.views,
+            full=settings.full,
             max_pixels=settings.max_pixels,
             segment_s=settings.segment_s,
             sampling=settings.sampling,

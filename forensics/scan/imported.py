@@ -51,7 +51,8 @@ class _Decoding:
 
     imgsz: int = 32
     tiling: Tiling = WHOLE
-    views: bool = False  # nobody looks
+    views: bool = False  # nobody looks at pictures; the full one is the cheaper
+    full: bool = True
     batch: int = 8
     segment_s: float = DEFAULT_SEGMENT_S
     max_pixels: int = DEFAULT_MAX_PIXELS

@@ -121,6 +121,11 @@ class ScanSettings:
         return not self.frames_on.on_device
 
     @property
+    def full(self) -> bool:
+        """Whether frames are needed at full size too: for crops, for tiles, and on a device."""
+        return bool(self.classes) or self.tiling != WHOLE or not self.views
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Class names of the probability vector; empty without a classifier."""
         if self.cascade.classifier is None or self.detector_only:

@@ -52,6 +52,7 @@ def sampled_frames(path: Path, every_s: float) -> Iterator[tuple[int, ImageArray
         max_pixels=DEFAULT_MAX_PIXELS,
         segment_s=60.0,
         sampling=Sampling(1, every_s),
+        views=False,
     )
     found = 0
     with FrameReader(request, slots=2) as reader:

@@ -52,6 +52,27 @@ def test_frames_may_come_without_views(tmp_path: Path, suffix: str) -> None:
     assert sizes[1] == len(found[1][1]) == sizes[0] - IMGSZ * IMGSZ * 3
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".jpg", ".png"])
+def test_frames_may_come_as_views_alone(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"c{suffix}"
+    if suffix == ".mp4":
+        write_clip(path, frames=1)
+    else:
+        write_still(path, 1)
+    stills = suffix != ".mp4"
+    whole, _ = views_of(path, WHOLE, stills=stills)
+    request = request_for(path, imgsz=IMGSZ, stills=stills, full=False)
+    with FrameReader(request, slots=3, silence_s=20) as reader:
+        frame = next(event for event in reader.events() if isinstance(event, Frame))
+        np.testing.assert_array_equal(frame.views, whole)
+        assert frame.packed is None and frame.region is None and frame.grey is None
+        with pytest.raises(ValueError, match="without its full picture"):
+            frame.rgb()
+        assert reader._slot_bytes == IMGSZ * IMGSZ * 3
+    with pytest.raises(ValueError, match="tiles need"):
+        request_for(path, imgsz=IMGSZ, stills=stills, tiling=TILING, full=False)
+
+
 def turned(path: Path, matrix: tuple[int, ...]) -> Path:
     return set_display_matrix(path, matrix)
 
