@@ -1,7 +1,7 @@
 """Class names of YOLO labels: of `names` in a data.yaml, or a name a line.
 
-Of YAML only what such files hold is read, and nothing is executed: a list or a mapping from number
-to name, in either style, of plain or quoted names on one line. The rest is refused, not guessed.
+Of YAML the nodes are read, all scalars as text: nothing is constructed, no name becomes a number,
+and a key that stands twice is seen.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+
+import yaml
 
 from forensics.errors import TruthError
 from forensics.truth.base import read_text
@@ -18,14 +20,7 @@ _LINE_FILES = ("obj.names", "classes.txt")
 CLASS_FILES = frozenset({*_YAML_FILES, *_LINE_FILES})
 """Names of the files that name the classes; they are no labels themselves."""
 
-_KEY = re.compile(r"""(?P<quote>["']?)(?P<number>0|[1-9]\d{0,5})(?P=quote)\s*:(?=\s)""")
-_QUOTED = re.compile(r"""\"(?P<double>[^\"\\\n]*)\"|'(?P<single>(?:[^'\n]|'')*)'""")
-_FIRST = r"""[^\s\[\]{},#&*!|>%@`"':?-]"""  # what else YAML gives a meaning
-_PLAIN = re.compile(_FIRST + r"[^\n]*")
-_PLAIN_IN_FLOW = re.compile(_FIRST + r"[^\[\]{},\n]*")
-_GAP = re.compile(r"(?:\s+(?:#[^\n]*)?)*")
-_REST = re.compile(r"[^\S\n]*(?:[^\S\n]#[^\n]*)?(?:\n|$)")
-_ITEM = re.compile(r"(?P<indent> *)(?:(?P<dash>-)\s+)?")
+_NUMBER = re.compile("0|[1-9][0-9]{0,5}")
 
 
 def class_names(labels_folder: Path, top: Path) -> tuple[str, ...] | None:
@@ -59,7 +54,7 @@ def one_a_line(text: str, shown: str) -> tuple[str, ...]:
 
 
 def _of_labels(text: str, shown: str) -> tuple[str, ...]:
-    if re.search(r"^kpt_shape\s*:", text, re.MULTILINE):
+    if any(key == "kpt_shape" for key, _ in _pairs(_root(text, shown))):
         raise TruthError(
             f"{shown}: kpt_shape: labels of poses, whose points would be taken for polygons; "
             "export boxes, and take kpt_shape out"
@@ -67,98 +62,46 @@ def _of_labels(text: str, shown: str) -> tuple[str, ...]:
     return parse_names(text, shown)
 
 
-class _UnreadError(Exception):
-    """Not one of the forms that are read here."""
-
-
 def parse_names(text: str, shown: str) -> tuple[str, ...]:
-    """Read the `names` of a data.yaml: a list or a mapping from number to name, either style."""
-    lines = text.splitlines()
-    starts = [place for place, line in enumerate(lines) if re.match(r"names\s*:(\s|$)", line)]
-    if not starts:
+    """Read the `names` of a data.yaml: a list, or a mapping from number to name."""
+    found = [value for key, value in _pairs(_root(text, shown)) if key == "names"]
+    if not found:
         raise TruthError(f"{shown}: no `names`; add them, or delete the file and map numbers")
-    first = lines[starts[0]].split(":", 1)[1]
-    below = lines[starts[0] + 1 :]
-    try:
-        names = _block(below) if _REST.fullmatch(first) else _flow("\n".join([first, *below]))
-    except _UnreadError:
-        names = {}
-    numbered = sorted(names) == list(range(len(names)))
-    sound = all(name.strip() and name.isprintable() for name in names.values())
-    if not names or not numbered or not sound or len(starts) > 1:
+    names = _numbered(found[0])
+    sound = all(name.strip() and name.isprintable() for _, name in names)
+    if not names or len(found) > 1 or [n for n, _ in names] != list(range(len(names))) or not sound:
         raise TruthError(
             f"{shown}: cannot read `names`; write them once, as a list, one `- name` a line"
         )
-    return tuple(names[number] for number in range(len(names)))
+    return tuple(name for _, name in names)
 
 
-def _block(lines: list[str]) -> dict[int, str]:
-    names: dict[int, str] = {}
-    form: tuple[str, bool] | None = None  # indent, and whether it is a list
-    for line in lines:
-        if _REST.fullmatch(line) or line.lstrip().startswith("#"):
-            continue
-        found = _ITEM.match(line)
-        if found is None:
-            raise _UnreadError
-        listed = found["dash"] is not None
-        if not listed and not found["indent"] and (line[0] not in "\t-" or line[:3] == "---"):
-            break  # the next key
-        form = form or (found["indent"], listed)
-        if form != (found["indent"], listed):
-            raise _UnreadError
-        number, at = (len(names), found.end()) if listed else _number(line, found.end())
-        name, end = _scalar(line, at, _PLAIN)
-        if number in names or not _REST.fullmatch(line, end):
-            raise _UnreadError
-        names[number] = name
-    return names
+def _root(text: str, shown: str) -> yaml.Node | None:
+    try:
+        return yaml.compose(text, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{shown}:{mark.line + 1}" if mark else shown
+        said = getattr(error, "problem", None) or "nested too deeply, or no text"
+        raise TruthError(f"{where}: cannot read it as YAML: {said}") from error
 
 
-def _flow(text: str) -> dict[int, str]:
-    at = _gap(text, 0)
-    closing = {"[": "]", "{": "}"}.get(text[at : at + 1])
-    names: dict[int, str] = {}
-    while True:
-        at = _gap(text, at + 1)  # behind the bracket or a comma
-        if closing is not None and text[at : at + 1] == closing:
-            break
-        number = len(names)
-        if closing == "}":
-            number, at = _number(text, at)
-        name, at = _scalar(text, at, _PLAIN_IN_FLOW)
-        at = _gap(text, at)
-        if closing is None or number in names or text[at : at + 1] not in {",", closing}:
-            raise _UnreadError
-        names[number] = name
-        if text[at] == closing:
-            break
-    if not _REST.match(text, at + 1):
-        raise _UnreadError
-    return names
+def _pairs(node: yaml.Node | None) -> list[tuple[str, yaml.Node]]:
+    """Keys that are plain text, with their values."""
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    return [(key.value, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
 
 
-def _number(text: str, at: int) -> tuple[int, int]:
-    key = _KEY.match(text, at)
-    if key is None:
-        raise _UnreadError
-    return int(key["number"]), _gap(text, key.end())
-
-
-def _scalar(text: str, at: int, plain: re.Pattern[str]) -> tuple[str, int]:
-    """One name, and where it ends."""
-    quoted = _QUOTED.match(text, at)
-    if quoted:
-        double = quoted["double"]
-        return quoted["single"].replace("''", "'") if double is None else double, quoted.end()
-    found = plain.match(text, at)
-    said = re.split(r"\s#", found[0], maxsplit=1)[0].rstrip() if found else ""
-    if not said or re.search(r":(\s|$)", said):
-        raise _UnreadError
-    return said, at + len(said)
-
-
-def _gap(text: str, at: int) -> int:
-    """Where white space and comments end."""
-    found = _GAP.match(text, at)
-    return found.end() if found else at
+def _numbered(node: yaml.Node) -> list[tuple[int, str]]:
+    """The names by ascending number; none where something else stands there."""
+    if isinstance(node, yaml.SequenceNode):
+        listed = list(enumerate(node.value))
+    else:
+        pairs = _pairs(node)
+        if not all(_NUMBER.fullmatch(key) for key, _ in pairs):
+            return []
+        listed = sorted(((int(key), value) for key, value in pairs), key=lambda pair: pair[0])
+    if not all(isinstance(value, yaml.ScalarNode) for _, value in listed):
+        return []
+    return [(number, value.value) for number, value in listed]
