@@ -67,6 +67,14 @@ class InputFile:
 
 
 STILL_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+# What FFmpeg reads as video and people keep as video. A name outside this list is offered only
+# when the user names the file itself, so that a folder's text files do not count as footage.
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg"}
+    | {".vob", ".flv", ".wmv", ".asf", ".3gp", ".3g2", ".mxf", ".ogv", ".h264", ".264", ".avc"}
+    | {".h265", ".265", ".hevc", ".mjpeg", ".mjpg", ".dav", ".dv", ".y4m", ".ivf", ".nut"}
+)
+FOOTAGE_SUFFIXES = VIDEO_SUFFIXES | STILL_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ import click
 
 from forensics.cli.output import stderr, stdout
 from forensics.errors import TruthError
-from forensics.evaluation.naming import MediaNames
 from forensics.runlog.reader import open_run
 from forensics.truth.base import Truth
 from forensics.truth.load import FORMATS, load_truth
+from forensics.truth.naming import MediaNames
 from forensics.truth.write import WRITERS
 
 SHOWN = 20

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from forensics.errors import TruthError
 from forensics.evaluation.classes import DECOY, IGNORE_REGION, TARGET, class_roles, truth_notes
 from forensics.evaluation.log import Bools, Floats, Ints, Log
-from forensics.evaluation.naming import MediaNames
 from forensics.evaluation.overlap import agree, without
 from forensics.evaluation.rules import Rules
 from forensics.truth.base import MediaTruth, Span, Truth
+from forensics.truth.naming import MediaNames
 
 UNLABELLED, NEGATIVE, POSITIVE, IGNORED = range(4)
 FRAME_LABELS = ("unlabelled", "negative", "positive", "ignored")

@@ -14,15 +14,8 @@ from pathlib import Path
 
 from forensics.errors import FootageError
 from forensics.footage.pictures import is_still
-from forensics.types import STILL_SUFFIXES, InputFile
+from forensics.types import FOOTAGE_SUFFIXES, STILL_SUFFIXES, InputFile
 
-# What FFmpeg reads as video and people keep as video. A name outside this list is offered only
-# when the user names the file itself, so that a folder's text files do not count as footage.
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg"}
-    | {".vob", ".flv", ".wmv", ".asf", ".3gp", ".3g2", ".mxf", ".ogv", ".h264", ".264", ".avc"}
-    | {".h265", ".265", ".hevc", ".mjpeg", ".mjpg", ".dav", ".dv", ".y4m", ".ivf", ".nut"}
-)
 CHUNK_BYTES = 1 << 20
 UNLISTED = "cannot be listed"
 
@@ -63,7 +56,7 @@ def passed_over(roots: Sequence[Path], *, recursive: bool) -> dict[str, int]:
     for root in {Path(os.path.abspath(root)) for root in roots if root.is_dir()}:
         for _, folders, names in os.walk(root):  # what cannot be listed is a refused input
             endings = [Path(name).suffix.lower() for name in names]
-            known = VIDEO_SUFFIXES | STILL_SUFFIXES
+            known = FOOTAGE_SUFFIXES
             found.update(display_name(e) or "none" for e in endings if e not in known)
             if not recursive:
                 found.update(["folder"] * len(folders))
@@ -119,7 +112,7 @@ def _walk(root: Path, *, recursive: bool) -> Iterator[tuple[Path, str]]:
         yield from _unlisted(failed)
         folders.sort(key=_natural_key)
         for name in sorted(names, key=_natural_key):
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES | STILL_SUFFIXES:
+            if Path(name).suffix.lower() in FOOTAGE_SUFFIXES:
                 yield Path(folder, name), ""
         if not recursive:
             return

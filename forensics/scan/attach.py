@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from forensics.errors import TruthError
-from forensics.footage.find import VIDEO_SUFFIXES
+from forensics.truth.naming import MediaNames
 from forensics.truth.predictions import FramePredictions
-from forensics.types import STILL_SUFFIXES, InputFile
+from forensics.types import InputFile
 
 _NUMBERED = re.compile(r"^(?P<stem>.+)_(?P<number>\d{1,8})$")
 Attached = dict[str, dict[int, FramePredictions]]
@@ -33,13 +33,14 @@ def attach(frames: Iterable[FramePredictions], inputs: Sequence[InputFile]) -> A
 
 
 class _Footage:
-    """Finds footage by exact path, else by its end, else by its name without extension."""
+    """Finds footage, and frames by the names that tools give their pictures."""
 
     def __init__(self, inputs: Sequence[InputFile]) -> None:
         self._stills = {file.relative for file in inputs if file.is_still}
-        self._paths = {file.relative for file in inputs}
+        self._paths = sorted({file.relative for file in inputs})
+        self._names = MediaNames({path: number for number, path in enumerate(self._paths)})
         self._by_stem: dict[str, list[str]] = defaultdict(list)
-        for path in sorted(self._paths):
+        for path in self._paths:
             self._by_stem[PurePosixPath(path).stem].append(path)
 
     def place(self, given: FramePredictions) -> tuple[str, int]:
@@ -67,23 +68,14 @@ class _Footage:
         return self._only(videos, stem, given.where), number - 1
 
     def _named(self, name: str, where: str) -> str:
-        if name in self._paths:
-            return name
-        ends = [p for p in self._paths if f"/{p}".endswith(f"/{name}") or _ends(name, p)]
-        # "a.b" may be a name without its extension: only what is one for certain is cut.
-        last = PurePosixPath(name)
-        known = last.suffix.lower() in VIDEO_SUFFIXES | STILL_SUFFIXES
-        found = ends or self._by_stem[last.name] or (self._by_stem[last.stem] if known else [])
-        if not found:
+        number = self._names.find(name, where, suffix_known=True)
+        if number is None:
             raise TruthError(f"{where}: {name} is not in the footage; check --footage")
-        return self._only(found, name, where)
+        return self._paths[number]
 
     def _only(self, found: list[str], name: str, where: str) -> str:
         if len(found) > 1:
             listed = ", ".join(sorted(found)[:3])
-            raise TruthError(f"{where}: {name} could mean {listed}; write the path in full")
+            raise TruthError(f"{where}: {name} could mean {listed}; write its path in full")
         return found[0]
 
-
-def _ends(name: str, path: str) -> bool:
-    return f"/{name}".endswith(f"/{path}")

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from forensics.evaluation.log import Log
-from forensics.evaluation.naming import MediaNames
 from forensics.evaluation.rules import target_classes
 from forensics.footage.grab import grab_stills
 from forensics.runlog.places import Places
@@ -28,6 +27,7 @@ from forensics.training.cutting import Cutter, Progress, Row, cut_candidates
 from forensics.training.publish import Finish, Mined, MineSettings, partial_folder
 from forensics.training.splits import assign
 from forensics.truth.base import Problem, Truth
+from forensics.truth.naming import MediaNames
 from forensics.types import FloatArray, InputFile, Status
 
 

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.errors import TrainingError, TruthError
-from forensics.footage.find import VIDEO_SUFFIXES
 from forensics.truth.yolo import read_yolo
-from forensics.types import STILL_SUFFIXES
+from forensics.types import STILL_SUFFIXES, VIDEO_SUFFIXES
 
 SCHEMA = 1
 KEYS = frozenset({"schema", "classes", "seed", "val_share", "source", "compose", "train"})

@@ -8,9 +8,9 @@ import pytest
 from forensics.errors import ForensicsError, RunLogError, TruthError
 from forensics.evaluation import evaluate, prepare
 from forensics.evaluation.align import FRAME_LABELS
-from forensics.evaluation.naming import MediaNames
 from forensics.evaluation.rules import Rules
 from forensics.truth.base import combine
+from forensics.truth.naming import MediaNames
 from forensics.types import OperatingPoint
 
 from .helpers import Clip, boxes_truth, make_run, spans_truth

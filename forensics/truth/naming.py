@@ -1,4 +1,4 @@
-"""Which file of the run a truth means: exact path, else unique path ending, else unique stem."""
+"""Which footage a name in labels means: exact path, else unique path ending, else unique stem."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from forensics.errors import TruthError
-from forensics.footage.find import VIDEO_SUFFIXES
-from forensics.types import STILL_SUFFIXES
+from forensics.types import FOOTAGE_SUFFIXES
 
 MAX_NAMED = 5
 
 
 class MediaNames:
-    """Finds the media that a name in a truth file means, among the paths of a run."""
+    """Finds the media that a name means, among the paths of a run, numbered."""
 
     def __init__(self, paths: dict[str, int]) -> None:
         self._paths = paths
@@ -25,7 +24,7 @@ class MediaNames:
             self._by_stem[PurePosixPath(path).stem].append(path)
 
     def find(self, name: str, source: str, *, suffix_known: bool) -> int | None:
-        """Return the media's number, or None if it is not in the run.
+        """Return the media's number, or None if it is not there.
 
         Raises where the name fits several files: guessing would put labels on the wrong footage.
         """
@@ -42,7 +41,7 @@ class MediaNames:
             if numbers:
                 raise TruthError(
                     f"{source}: {name} could mean {_listed(candidates)}; "
-                    "write the path as the run lists it"
+                    "write its path in full"
                 )
         return None
 
@@ -54,7 +53,7 @@ def _last(name: str) -> str:
 def _without_suffix(last: str) -> str:
     """A file's name without its extension; what only looks like one, as in "a.b", stays."""
     path = PurePosixPath(last)
-    return path.stem if path.suffix.lower() in VIDEO_SUFFIXES | STILL_SUFFIXES else last
+    return path.stem if path.suffix.lower() in FOOTAGE_SUFFIXES else last
 
 
 def _strip(path: str) -> str:
