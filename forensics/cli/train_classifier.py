@@ -24,7 +24,8 @@ Examples:
   forensics train classifier CROPS MORE --out FIT --epochs 30 --average 0.99
   forensics train classifier CROPS --out FIT --frozen --epochs 5
   forensics train classifier CROPS --out FIT --class-map cup=other --targets gun
-  forensics train classifier CROPS --out FIT --teacher handgun --imgsz 128 --colour grey
+  forensics train classifier CROPS --out FIT --teacher handgun --imgsz 120 --colour grey \\
+    --weights teacher --lr 2e-4
   forensics train classifier CROPS --out FIT --model mobilenetv3_small_100 --weights w.safetensors
 
 Interrupted? The same command goes on from the last whole epoch. Next: forensics export.
@@ -36,7 +37,7 @@ OPTIONS = [
         default="imagenet-lite0",
         show_default=True,
         metavar="W",
-        help="To start from: imagenet-lite0, a safetensors file, a FIT folder, or none.",
+        help="To start from: imagenet-lite0, a safetensors file, a FIT folder, teacher, or none.",
     ),
     click.option("--epochs", type=click.IntRange(1), default=20, show_default=True),
     click.option("--batch", type=click.IntRange(2), default=32, show_default=True),

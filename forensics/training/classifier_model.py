@@ -24,7 +24,7 @@ from forensics.training.backbone import LITE0, load_imagenet_lite0
 
 SCHEMA = 1
 META, WEIGHTS = "classifier.json", "classifier.safetensors"
-IMAGENET, RANDOM = "imagenet-lite0", "none"
+IMAGENET, RANDOM, TEACHER = "imagenet-lite0", "none", "teacher"
 DROP_RATE = 0.2
 COLOURS = ("rgb", "grey")
 Triple = tuple[float, float, float]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import onnx
 import torch
 
 from forensics.backends import Engine, open_engine, resolve_backend
@@ -63,6 +64,14 @@ def open_criterion(settings: TrainSettings, examples: Examples) -> Criterion:
     return TeacherCriterion(
         open_engine(backend, model, spec.normalisation, threads=settings.threads)
     )
+
+
+def teacher_graph(settings: TrainSettings) -> onnx.ModelProto:
+    """The teacher's FP32 network. Raises TrainingError, CascadeError."""
+    if not settings.teacher:
+        raise TrainingError("--weights teacher: give --teacher too")
+    spec = _teacher(settings.teacher)
+    return onnx.load_from_string(spec.files["fp32"].load("fp32", spec.imgsz).data)
 
 
 def teacher_named(settings: TrainSettings) -> str:

@@ -14,10 +14,18 @@ import numpy as np
 import torch
 
 from forensics.errors import TrainingError
-from forensics.training.batches import Ints, epoch_order, scaled, to_input, training_batches
+from forensics.training.batches import (
+    Ints,
+    epoch_order,
+    plain_batches,
+    scaled,
+    to_input,
+    training_batches,
+)
 from forensics.training.calibrate import RELIABILITY, calibration
 from forensics.training.classifier_model import (
     META,
+    TEACHER,
     FitMeta,
     create_classifier,
     load_weights,
@@ -36,7 +44,7 @@ from forensics.training.classifier_settings import (
     set_mode,
 )
 from forensics.training.classifier_state import Standing, load_state, read_standing, save_state
-from forensics.training.criteria import open_criterion, teacher_named
+from forensics.training.criteria import open_criterion, teacher_graph, teacher_named
 from forensics.training.crops import write_problems
 from forensics.training.examples import Examples
 from forensics.training.figures import (
@@ -47,7 +55,9 @@ from forensics.training.figures import (
     write_log,
 )
 from forensics.training.scores import logits_of, measure
+from forensics.training.unfold import take_network
 
+START_CROPS = 512  # on which the statistics of the teacher's network are taken
 MODE_SEED = 1_000_003  # keeps the seeds of epochs of neighbouring runs apart
 
 
@@ -100,11 +110,11 @@ class _Run:
         self._labels = examples.labels(examples.train)
         torch.manual_seed(settings.seed)
         model = create_classifier(settings.model, len(examples.classes))
+        self._meta = _meta(model, examples, settings, taught)
         if not self.standing.epoch:
-            self.standing.start = start_from(
-                model, settings.model, settings.weights, examples.classes
-            )
-        self._meta = _meta(model, examples, settings, self.standing, taught)
+            self.standing.start = self._start(model)
+        record = {**self._meta.settings, "start": self.standing.start}
+        self._meta = replace(self._meta, settings=record)
         self._criterion = open_criterion(settings, examples)
         layout: Any = torch.channels_last
         self._model = model.to(settings.device).to(memory_format=layout)
@@ -116,6 +126,23 @@ class _Run:
         elif settings.average:
             own = self._model.state_dict()
             self._average = {name: value.detach().clone() for name, value in own.items()}
+
+    def _start(self, model: torch.nn.Module) -> str:
+        """Load the weights to begin with; return in words what they are."""
+        settings, examples, meta = self._settings, self._examples, self._meta
+        if settings.weights != TEACHER:
+            return start_from(model, settings.model, settings.weights, examples.classes)
+        some = examples.train[:: -(-len(examples.train) // START_CROPS)]
+        batches = plain_batches(
+            some,
+            meta.imgsz,
+            batch=settings.batch,
+            colour=meta.colour,
+            workers=settings.threads,
+        )
+        inputs = [to_input(crops, meta.mean, meta.std, "cpu") for crops in batches]
+        take_network(model, teacher_graph(settings), inputs)
+        return "weights of the teacher"
 
     def train(self, watch: Watch) -> None:
         """Epoch after epoch, until there are enough or validation gets no better."""
@@ -270,11 +297,7 @@ def _check_size(examples: Examples, settings: TrainSettings) -> None:
 
 
 def _meta(
-    model: torch.nn.Module,
-    examples: Examples,
-    settings: TrainSettings,
-    standing: Standing,
-    taught: str,
+    model: torch.nn.Module, examples: Examples, settings: TrainSettings, taught: str
 ) -> FitMeta:
     mean, std = normalisation_of(model)
     rule = examples.rule
@@ -292,5 +315,5 @@ def _meta(
         std=std,
         seed=settings.seed,
         trained_on=examples.trained_on(),
-        settings=used | {"start": standing.start, "teacher": taught},
+        settings=used | {"teacher": taught},
     )
