@@ -1,0 +1,87 @@
+"""An exported network that is trained on: BatchNorm put back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from forensics.cascade.definition import load_cascade
+from forensics.errors import TrainingError
+from forensics.training.classifier_model import create_classifier
+from forensics.training.classifier_settings import TrainSettings
+from forensics.training.criteria import classes_of
+from forensics.training.examples import gather
+from forensics.training.onnx_files import run_graph
+from forensics.training.train_classifier import train_classifier
+from forensics.training.unfold import take_network
+from tests.support.crops import SHAPES, write_crops
+
+SPEC = load_cascade("handgun").classifier
+assert SPEC is not None
+LITE0 = "tf_efficientnet_lite0"
+
+
+@pytest.fixture(scope="module")
+def graph() -> onnx.ModelProto:
+    assert SPEC is not None
+    return onnx.load_from_string(SPEC.files["fp32"].load("fp32", SPEC.imgsz).data)
+
+
+def test_the_network_is_the_same_and_trains_on(graph: onnx.ModelProto) -> None:
+    """In training mode too, on what its statistics were taken of: those are the batch's."""
+    assert SPEC is not None
+    generator = torch.Generator().manual_seed(3)
+    model = create_classifier(LITE0, len(SPEC.classes))
+    some = torch.randn(6, 3, 96, 96, generator=generator)
+    take_network(model, graph, [some[:4], some[4:]])
+    other = torch.randn(2, 3, SPEC.imgsz, SPEC.imgsz, generator=generator)
+    with torch.no_grad():
+        found, before = model(other).numpy(), model(some)
+        np.testing.assert_allclose(found, run_graph(graph, other.numpy()), atol=1e-4)
+        model.train()
+        for part in model.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.eval()
+        model.drop_rate = 0.0  # type: ignore[assignment]
+        np.testing.assert_allclose(model(some).numpy(), before.numpy(), atol=0.02)
+    assert model(some).sum().requires_grad
+
+
+def test_another_network_is_refused(graph: onnx.ModelProto) -> None:
+    with pytest.raises(TrainingError, match="another network than --model"):
+        take_network(create_classifier("test_efficientnet", 5), graph, [])
+    with pytest.raises(TrainingError, match="another network than --model"):
+        take_network(create_classifier(LITE0, 4), graph, [])
+
+
+def test_a_student_begins_as_its_teacher(tmp_path: Path) -> None:
+    assert SPEC is not None
+    rule = {"imgsz": SPEC.imgsz, "padding": SPEC.padding, "min_side": SPEC.min_side}
+    write_crops(tmp_path / "crops", dict.fromkeys(SHAPES, (8, 4)), rule=rule)
+    crops = gather([tmp_path / "crops"], ["gun"], {"cup": "bag"}, classes=classes_of("handgun"))
+    settings = TrainSettings(
+        weights="teacher",
+        teacher="handgun",
+        epochs=1,
+        batch=8,
+        lr=1e-4,
+        freeze_epochs=0,
+        colour="grey",
+        imgsz=64,
+        precision="fp32",
+    )
+    meta = train_classifier(crops, settings, tmp_path / "fit")
+    assert meta.settings["start"] == "weights of the teacher"
+    train_classifier(crops, replace(settings, weights="none"), tmp_path / "noise")
+    losses = [
+        float((tmp_path / name / "log.csv").read_text().splitlines()[1].split(",")[3])
+        for name in ("fit", "noise")
+    ]
+    assert losses[0] < 0.5 * losses[1]
+    with pytest.raises(TrainingError, match="give --teacher too"):
+        train_classifier(crops, replace(settings, teacher=""), tmp_path / "alone")
