@@ -91,8 +91,13 @@ def rate_at(step: int, total: int) -> float:
     return LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * way))
 
 
-def set_mode(model: torch.nn.Module, *, frozen: bool) -> None:
-    """Training mode; with `frozen`, the backbone keeps its weights and its batch statistics."""
+def set_mode(
+    model: torch.nn.Module, *, frozen: bool, keep_statistics: bool = False
+) -> None:
+    """Training mode; with `frozen`, the backbone keeps its weights and its batch statistics.
+
+    `keep_statistics`: those it keeps anyway, and does not normalise by the batch's.
+    """
     head = head_names(model)
     for name, value in model.named_parameters():
         value.requires_grad_(name in head or not frozen)
@@ -101,6 +106,10 @@ def set_mode(model: torch.nn.Module, *, frozen: bool) -> None:
         outside = {name.rpartition(".")[0] for name in head}
         for name, module in model.named_modules():
             if name and name not in outside:
+                module.eval()
+    if keep_statistics:
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
                 module.eval()
 
 

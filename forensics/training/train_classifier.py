@@ -14,14 +14,7 @@ import numpy as np
 import torch
 
 from forensics.errors import TrainingError
-from forensics.training.batches import (
-    Ints,
-    epoch_order,
-    plain_batches,
-    scaled,
-    to_input,
-    training_batches,
-)
+from forensics.training.batches import Ints, epoch_order, scaled, to_input, training_batches
 from forensics.training.calibrate import RELIABILITY, calibration
 from forensics.training.classifier_model import (
     META,
@@ -57,7 +50,6 @@ from forensics.training.figures import (
 from forensics.training.scores import logits_of, measure
 from forensics.training.unfold import take_network
 
-START_CROPS = 512  # on which the statistics of the teacher's network are taken
 MODE_SEED = 1_000_003  # keeps the seeds of epochs of neighbouring runs apart
 
 
@@ -110,11 +102,9 @@ class _Run:
         self._labels = examples.labels(examples.train)
         torch.manual_seed(settings.seed)
         model = create_classifier(settings.model, len(examples.classes))
-        self._meta = _meta(model, examples, settings, taught)
         if not self.standing.epoch:
             self.standing.start = self._start(model)
-        record = {**self._meta.settings, "start": self.standing.start}
-        self._meta = replace(self._meta, settings=record)
+        self._meta = _meta(model, examples, settings, self.standing, taught)
         self._criterion = open_criterion(settings, examples)
         layout: Any = torch.channels_last
         self._model = model.to(settings.device).to(memory_format=layout)
@@ -129,19 +119,10 @@ class _Run:
 
     def _start(self, model: torch.nn.Module) -> str:
         """Load the weights to begin with; return in words what they are."""
-        settings, examples, meta = self._settings, self._examples, self._meta
+        settings = self._settings
         if settings.weights != TEACHER:
-            return start_from(model, settings.model, settings.weights, examples.classes)
-        some = examples.train[:: -(-len(examples.train) // START_CROPS)]
-        batches = plain_batches(
-            some,
-            meta.imgsz,
-            batch=settings.batch,
-            colour=meta.colour,
-            workers=settings.threads,
-        )
-        inputs = [to_input(crops, meta.mean, meta.std, "cpu") for crops in batches]
-        take_network(model, teacher_graph(settings), inputs)
+            return start_from(model, settings.model, settings.weights, self._examples.classes)
+        take_network(model, teacher_graph(settings))
         return "weights of the teacher"
 
     def train(self, watch: Watch) -> None:
@@ -167,7 +148,7 @@ class _Run:
         order = epoch_order(self._labels, settings.seed, epoch, settings.balance)
         steps = max(1, len(order) // settings.batch)
         frozen = epoch < settings.freeze_epochs
-        set_mode(self._model, frozen=frozen)
+        set_mode(self._model, frozen=frozen, keep_statistics=settings.weights == TEACHER)
         watch.begin(epoch + 1, settings.epochs, steps)
         losses, right, seen, rate = [], 0, 0, 0.0
         for number, (crops, labels) in enumerate(self._batches(epoch, order)):
@@ -297,7 +278,11 @@ def _check_size(examples: Examples, settings: TrainSettings) -> None:
 
 
 def _meta(
-    model: torch.nn.Module, examples: Examples, settings: TrainSettings, taught: str
+    model: torch.nn.Module,
+    examples: Examples,
+    settings: TrainSettings,
+    standing: Standing,
+    taught: str,
 ) -> FitMeta:
     mean, std = normalisation_of(model)
     rule = examples.rule
@@ -315,5 +300,5 @@ def _meta(
         std=std,
         seed=settings.seed,
         trained_on=examples.trained_on(),
-        settings=used | {"teacher": taught},
+        settings=used | {"start": standing.start, "teacher": taught},
     )

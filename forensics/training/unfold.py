@@ -1,14 +1,12 @@
-"""A network of an ONNX file as one that can be trained again.
+"""A network of an ONNX file as one that can be trained on.
 
-Exported, BatchNorm is part of the convolutions, y = W x + b. It is put back from what the channels
-of W x are on crops, mean m and variance v: with these as its statistics, gamma = sqrt(v + eps) and
-beta = b + m, the network in evaluation mode is the same, and in training mode one of its kind.
+Exported, BatchNorm is part of the convolutions, y = W x + b. It is put back as a scale and a shift,
+with statistics that change nothing (mean 0, variance 1): gamma = |W| of each output channel, beta
+= b, and W / |W| is left. Its statistics must be kept in training: those of a batch are others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import onnx
@@ -19,19 +17,16 @@ from forensics.backends.graphs import with_full_weights
 from forensics.errors import TrainingError
 
 
-def take_network(
-    model: torch.nn.Module, graph: onnx.ModelProto, batches: Sequence[torch.Tensor]
-) -> None:
-    """Give `model`, a timm network, the weights of `graph`, in place, in evaluation mode.
+def take_network(model: torch.nn.Module, graph: onnx.ModelProto) -> None:
+    """Give `model`, a timm network, the weights of `graph`, in place.
 
-    `batches`: crops as the network takes them, float32 (n, 3, side, side). Raises TrainingError
-    when `graph` is another network, or has more in it than convolutions with BatchNorm and a last
-    layer.
+    Raises TrainingError when `graph` is another network, or has more in it than convolutions with
+    BatchNorm and a last layer.
     """
     convolutions = _of_kind(model, torch.nn.Conv2d)
     norms = _of_kind(model, torch.nn.BatchNorm2d)
-    found = _weights(with_full_weights(graph), "Conv")
-    last = _weights(with_full_weights(graph), "Gemm")
+    full = with_full_weights(graph)
+    found, last = _weights(full, "Conv"), _weights(full, "Gemm")
     network: Any = model
     layers = [*convolutions, network.get_classifier()]
     shapes = [tuple(layer.weight.shape) for layer in layers]
@@ -41,20 +36,15 @@ def take_network(
             "on: leave out --weights teacher"
         )
     with torch.no_grad():
-        for layer, (weight, bias) in zip(layers, (*found, *last), strict=True):
-            layer.weight.copy_(weight)
-            if layer.bias is not None:
-                layer.bias.copy_(bias)
-        for norm, (_, bias) in zip(norms, found, strict=True):
-            _set(norm, torch.zeros_like(bias), torch.ones_like(bias), bias)
-        model.eval()
-        with _statistics(convolutions) as sums:
-            for batch in batches:
-                model(batch)
-        for norm, (_, bias), (count, total, squares) in zip(norms, found, sums, strict=True):
-            mean = total / count
-            variance = (squares / count - mean**2).clamp(min=0)
-            _set(norm, mean.float(), variance.float(), bias)
+        for layer, norm, (weight, bias) in zip(convolutions, norms, found, strict=True):
+            length = weight.flatten(1).norm(dim=1)
+            length[length == 0] = 1
+            layer.weight.copy_(weight / length.view(-1, 1, 1, 1))
+            norm.reset_running_stats()
+            norm.weight.copy_(length * (1 + norm.eps) ** 0.5)
+            norm.bias.copy_(bias)
+        layers[-1].weight.copy_(last[0][0])
+        layers[-1].bias.copy_(last[0][1])
 
 
 def _of_kind(model: torch.nn.Module, kind: type) -> list[Any]:
@@ -73,32 +63,3 @@ def _weights(graph: onnx.ModelProto, kind: str) -> list[tuple[torch.Tensor, torc
 
 def _tensor(value: Any) -> torch.Tensor:
     return torch.from_numpy(numpy_helper.to_array(value).copy())
-
-
-def _set(norm: Any, mean: torch.Tensor, variance: torch.Tensor, bias: torch.Tensor) -> None:
-    norm.running_mean.copy_(mean)
-    norm.running_var.copy_(variance)
-    norm.weight.copy_(torch.sqrt(variance + norm.eps))
-    norm.bias.copy_(bias + mean)
-
-
-@contextmanager
-def _statistics(convolutions: Sequence[Any]) -> Iterator[list[list[Any]]]:
-    """Values a channel of each convolution, their sums and sums of squares, float64 (channels,)."""
-    sums: list[list[Any]] = [[0, 0.0, 0.0] for _ in convolutions]
-
-    def note(place: int, output: torch.Tensor) -> None:
-        values = output.double()
-        sums[place][0] += values[:, 0].numel()
-        sums[place][1] += values.sum(dim=(0, 2, 3))
-        sums[place][2] += values.square().sum(dim=(0, 2, 3))
-
-    hooks = [
-        layer.register_forward_hook(lambda _, __, output, place=place: note(place, output))
-        for place, layer in enumerate(convolutions)
-    ]
-    try:
-        yield sums
-    finally:
-        for hook in hooks:
-            hook.remove()
