@@ -21,13 +21,13 @@ from forensics.cascade.device_engines import engine_on
 from forensics.cascade.device_pipeline import DevicePipeline
 from forensics.cascade.lanes import GPU, TENSORS, Lanes
 from forensics.cascade.on_device import device_errors, try_on
-from forensics.cascade.pipeline import FrameResult, Runs
+from forensics.cascade.pipeline import DEPTH, FrameResult, Runs
 from forensics.cascade.place import Place, place_for
 from forensics.errors import BackendError
 from forensics.scan.settings import open_cascade
 from forensics.types import Frame, Packed
 from tests.support.clips import numbered_luma
-from tests.support.pipelines import check_frames_are_released
+from tests.support.pipelines import batches_taken
 from tests.support.scans import IMGSZ, small_settings
 
 CASCADE = load_cascade("handgun")
@@ -108,7 +108,10 @@ def test_a_detector_alone() -> None:
 
 
 def test_frames_are_released_as_soon_as_their_results_are_out(pipeline: Runs) -> None:
-    check_frames_are_released(pipeline, frame)
+    """`DEPTH` batches and one more are under way: the ring of pictures is sized for that."""
+    taken = batches_taken(pipeline, frame)
+    assert [token for token, _ in taken] == list(range(5))
+    assert all(number <= token + DEPTH + 1 for token, number in taken)
 
 
 def test_a_crop_that_fails_is_an_error_on_record(monkeypatch: pytest.MonkeyPatch) -> None:

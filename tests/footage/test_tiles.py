@@ -28,14 +28,19 @@ def views_of(path: Path, tiling: Tiling, **changes: object) -> tuple[ImageArray,
     raise AssertionError("no frame came")
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".jpg", ".png"])
-def test_frames_may_come_without_views(tmp_path: Path, suffix: str) -> None:
-    """The same pictures, and nothing beside them in the shared memory."""
-    path = tmp_path / f"c{suffix}"
+def one_picture(folder: Path, suffix: str) -> Path:
+    path = folder / f"c{suffix}"
     if suffix == ".mp4":
         write_clip(path, frames=1)
     else:
         write_still(path, 1)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".jpg", ".png"])
+def test_frames_may_come_without_views(tmp_path: Path, suffix: str) -> None:
+    """The same pictures, and nothing beside them in the shared memory."""
+    path = one_picture(tmp_path, suffix)
     found, sizes = [], []
     for views in (True, False):
         request = request_for(path, imgsz=IMGSZ, stills=suffix != ".mp4", views=views)
@@ -54,11 +59,7 @@ def test_frames_may_come_without_views(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".jpg", ".png"])
 def test_frames_may_come_as_views_alone(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"c{suffix}"
-    if suffix == ".mp4":
-        write_clip(path, frames=1)
-    else:
-        write_still(path, 1)
+    path = one_picture(tmp_path, suffix)
     stills = suffix != ".mp4"
     whole, _ = views_of(path, WHOLE, stills=stills)
     request = request_for(path, imgsz=IMGSZ, stills=stills, full=False)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from forensics.cascade.pipeline import DEPTH, Runs
+from forensics.cascade.pipeline import Runs
 from forensics.types import Frame
 
 
-def check_frames_are_released(pipeline: Runs, frame: Callable[[int], Frame]) -> None:
-    """`DEPTH` batches and one more are under way: the ring of pictures is sized for that."""
+def batches_taken(pipeline: Runs, frame: Callable[[int], Frame]) -> list[tuple[int, int]]:
+    """Of five batches of one frame: each as its results come out, and how many were taken then."""
     taken: list[int] = []
 
     def items() -> Any:
@@ -18,7 +18,4 @@ def check_frames_are_released(pipeline: Runs, frame: Callable[[int], Frame]) -> 
             taken.append(number)
             yield number, [frame(number)]
 
-    for done, (token, _) in enumerate(pipeline.run(items())):
-        assert token == done
-        assert len(taken) <= done + DEPTH + 1
-    assert taken == list(range(5))
+    return [(token, len(taken)) for token, _ in pipeline.run(items())]
