@@ -39,7 +39,13 @@ OPTIONS = [
         metavar="W",
         help="To start from: imagenet-lite0, a safetensors file, a FIT folder, teacher, or none.",
     ),
-    click.option("--epochs", type=click.IntRange(1), default=20, show_default=True),
+    click.option(
+        "--epochs",
+        type=click.IntRange(0),
+        default=20,
+        show_default=True,
+        help="0, with --weights teacher: the teacher as it is, at another --imgsz.",
+    ),
     click.option("--batch", type=click.IntRange(2), default=32, show_default=True),
     click.option(
         "--lr",

@@ -85,8 +85,10 @@ class EpochProgress(WithBar):
         self._bar.update(self._task, advance=1)
 
     def epoch(self, row: dict[str, Any]) -> None:
+        loss = row["train_loss"]
+        done = "as it begins" if loss is None else f"epoch {row['epoch']}/{self._epochs}"
         text = (
-            f"epoch {row['epoch']}/{self._epochs}: loss {row['train_loss']:.3f}, validation nll "
+            f"{done}: {'' if loss is None else f'loss {loss:.3f}, '}validation nll "
             f"{row['val_nll']:.3f}, target AUC {share(row['val_target_auc'])}, mean recall "
             f"{share(row['val_mean_recall'])}, {row['seconds']:.0f} s"
         )

@@ -51,6 +51,8 @@ from forensics.training.scores import logits_of, measure
 from forensics.training.unfold import take_network
 
 MODE_SEED = 1_000_003  # keeps the seeds of epochs of neighbouring runs apart
+# A student that begins as its teacher competes as it begins: epoch 0.
+UNTRAINED = dict.fromkeys(("epoch", "frozen", "lr", "train_loss", "train_accuracy")) | {"epoch": 0}
 
 
 class Watch(Protocol):
@@ -79,8 +81,11 @@ def train_classifier(
     """Train, or go on from the last whole epoch in `out`; calibrate; write the FIT folder.
 
     On one machine and with the same number of threads, the same examples and settings give the
-    same weights to the last bit, interrupted or not. Raises TrainingError.
+    same weights to the last bit, interrupted or not. With `weights` "teacher" the teacher's own
+    weights compete as epoch 0, and `epochs` may be 0. Raises TrainingError.
     """
+    if settings.epochs < 1 and settings.weights != TEACHER:
+        raise TrainingError("--epochs 0 is for --weights teacher; give at least one epoch")
     precision = resolve_precision(settings.precision, settings.device)
     settings = replace(settings, precision=precision)
     run = _Run(examples, settings, out)
@@ -129,18 +134,26 @@ class _Run:
         """Epoch after epoch, until there are enough or validation gets no better."""
         settings, standing = self._settings, self.standing
         write_problems(self._examples.problems, self._out / "problems.csv")
+        if settings.weights == TEACHER and not standing.rows:
+            self._close(UNTRAINED, time.monotonic(), watch)
         while not standing.finished:
             started = time.monotonic()
-            row = self._epoch(standing.epoch, watch) | self._validate()
-            row["seconds"] = round(time.monotonic() - started, 2)
+            row = self._epoch(standing.epoch, watch)
             standing.epoch += 1
-            self._judge(row)
-            standing.rows.append(row)
-            late = standing.epoch - standing.best_epoch >= settings.patience
-            standing.finished = late or standing.epoch >= settings.epochs
-            write_log(standing.rows, self._out / "log.csv")
-            save_state(self._out, standing, self._model, self._optimiser, self._average)
-            watch.epoch(row)
+            self._close(row, started, watch)
+
+    def _close(self, row: dict[str, Any], started: float, watch: Watch) -> None:
+        """Validate what an epoch made, keep it if it is the best, and keep the run's state."""
+        settings, standing = self._settings, self.standing
+        row = row | self._validate()
+        row["seconds"] = round(time.monotonic() - started, 2)
+        self._judge(row)
+        standing.rows.append(row)
+        late = standing.epoch - standing.best_epoch >= settings.patience
+        standing.finished = late or standing.epoch >= settings.epochs
+        write_log(standing.rows, self._out / "log.csv")
+        save_state(self._out, standing, self._model, self._optimiser, self._average)
+        watch.epoch(row)
 
     def _epoch(self, epoch: int, watch: Watch) -> dict[str, Any]:
         settings = self._settings
