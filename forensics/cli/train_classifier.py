@@ -24,8 +24,8 @@ Examples:
   forensics train classifier CROPS MORE --out FIT --epochs 30 --average 0.99
   forensics train classifier CROPS --out FIT --frozen --epochs 5
   forensics train classifier CROPS --out FIT --class-map cup=other --targets gun
-  forensics train classifier CROPS --out FIT --teacher handgun --imgsz 120 --colour grey \\
-    --weights teacher --lr 2e-4
+  forensics train classifier CROPS --out FIT --teacher handgun --imgsz 120 --padding 1 \\
+    --colour grey --weights teacher --lr 2e-4
   forensics train classifier CROPS --out FIT --model mobilenetv3_small_100 --weights w.safetensors
 
 Interrupted? The same command goes on from the last whole epoch. Next: forensics export.
@@ -89,6 +89,13 @@ OPTIONS = [
         default=0,
         metavar="PX",
         help="Side of the network's input: a smaller one costs less. Default: that of the crops.",
+    ),
+    click.option(
+        "--padding",
+        type=click.FloatRange(0, 10),
+        default=0.0,
+        metavar="X",
+        help="Side of what it sees, in longer sides of the box. Default: that of the crops.",
     ),
     click.option(
         "--teacher",

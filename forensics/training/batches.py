@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from forensics.errors import TrainingError
-from forensics.training.augment import augment, grey
+from forensics.training.augment import augment, enlarge, grey
+from forensics.training.classifier_model import FitMeta
 from forensics.training.crops import decode_picture
 from forensics.training.examples import Example
 from forensics.types import ImageArray
@@ -48,7 +49,6 @@ def epoch_order(labels: Ints, seed: int, epoch: int, balance: float = 1.0) -> In
 
 def training_batches(
     examples: Sequence[Example],
-    labels: Ints,
     order: Ints,
     *,
     seed: int,
@@ -57,7 +57,8 @@ def training_batches(
     colour: str,
     workers: int,
 ) -> Iterator[tuple[ImageArray, Ints]]:
-    """Augmented crops, uint8 (b, imgsz, imgsz, 3), and class numbers, int64 (b,)."""
+    """Augmented crops, uint8 (b, side, side, 3), as they were cut, and their places in
+    `examples`, int64 (b,)."""
     whole = max(1, len(order) // batch)  # a last batch of few crops would upset batch norms
 
     def view(place: int) -> ImageArray:
@@ -67,17 +68,18 @@ def training_batches(
 
     places = [range(k * batch, min((k + 1) * batch, len(order))) for k in range(whole)]
     for crops, spots in _prepared(view, places, workers):
-        yield crops, labels[order[spots.start : spots.stop]]
+        yield crops, order[spots.start : spots.stop]
 
 
 def plain_batches(
-    examples: Sequence[Example], imgsz: int, *, batch: int, colour: str, workers: int
+    examples: Sequence[Example], meta: FitMeta, *, batch: int, workers: int
 ) -> Iterator[ImageArray]:
     """Crops as the cascade gives them to the network, uint8 (b, imgsz, imgsz, 3), in order."""
 
     def view(place: int) -> ImageArray:
-        rgb = scaled(picture(examples[place]), imgsz)
-        return grey(rgb) if colour == "grey" else rgb
+        example = examples[place]
+        rgb = middle(picture(example), meta.share_of(example.side_px), meta.imgsz)
+        return grey(rgb) if meta.colour == "grey" else rgb
 
     places = [range(k, min(k + batch, len(examples))) for k in range(0, len(examples), batch)]
     for crops, _ in _prepared(view, places, workers):
@@ -95,12 +97,15 @@ def picture(example: Example) -> ImageArray:
     return rgb
 
 
-def scaled(crop: ImageArray, imgsz: int) -> ImageArray:
-    """uint8 (side, side, 3) -> uint8 (imgsz, imgsz, 3), averaged, where that is smaller."""
-    if crop.shape[0] == imgsz:
-        return crop
-    small = cv2.resize(crop, (imgsz, imgsz), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8)
+def middle(crop: ImageArray, share: float, imgsz: int) -> ImageArray:
+    """The middle `share` of the side: uint8 (side, side, 3) -> uint8 (imgsz, imgsz, 3), averaged
+    where that is smaller, else linear."""
+    side = max(1, round(crop.shape[0] * share))
+    low = (crop.shape[0] - side) // 2
+    part = crop[low : low + side, low : low + side]
+    if side <= imgsz:
+        return part if side == imgsz else enlarge(part, imgsz)
+    return np.asarray(cv2.resize(part, (imgsz, imgsz), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def to_input(

@@ -96,12 +96,11 @@ def calibrate_fit(folder: Path, examples: Examples, workers: int = 1) -> dict[st
 
 def check_fits(meta: FitMeta, examples: Examples) -> None:
     """Refuse crops that were cut by another rule, or gathered for other classes."""
-    rule = examples.rule
-    if (rule.imgsz, rule.padding, rule.min_side) != (meta.crop_side, meta.padding, meta.min_side):
+    rule, own = examples.rule, meta.crop_rule
+    if rule != own:
         raise TrainingError(
             f"the crops are of {rule.words()}, but the network was trained on others "
-            f"({meta.crop_side} px, padding {meta.padding:g}, at least {meta.min_side} px); mine "
-            "again"
+            f"({own.words()}); mine again"
         )
     if examples.classes != meta.classes:
         raise TrainingError(

@@ -21,6 +21,7 @@ from forensics.cascade.definition import ClassifierSpec
 from forensics.errors import TrainingError
 from forensics.runlog.writer import write_bytes, write_json
 from forensics.training.backbone import LITE0, load_imagenet_lite0
+from forensics.training.crops import CropRule
 
 SCHEMA = 1
 META, WEIGHTS = "classifier.json", "classifier.safetensors"
@@ -37,7 +38,7 @@ class FitMeta:
     A crop is a square of `padding` x the longer side of the box, at least `min_side` source
     pixels, scaled to `imgsz`; network input is (x / 255 - mean) / std, grey crops repeated over
     three channels where `colour` is "grey". `trained_on`, `settings` and `metrics` are records.
-    `crop_imgsz`: side of the crops in the data sets that it was trained on; 0 is `imgsz`.
+    `crop_imgsz`, `crop_padding`: of the crops that it was trained on; 0 is its own.
     """
 
     model: str
@@ -55,11 +56,20 @@ class FitMeta:
     settings: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     crop_imgsz: int = 0
+    crop_padding: float = 0.0
 
     @property
-    def crop_side(self) -> int:
-        """Side in pixels of the crops that it is trained and calibrated on."""
-        return self.crop_imgsz or self.imgsz
+    def crop_rule(self) -> CropRule:
+        """How the crops were cut that it is trained and calibrated on."""
+        return CropRule(
+            self.crop_imgsz or self.imgsz, self.crop_padding or self.padding, self.min_side
+        )
+
+    def share_of(self, side_px: int) -> float:
+        """Share of the side, from the middle, that it sees of such a crop of `side_px` source
+        pixels: what the cascade would cut of the same box."""
+        wanted = side_px * self.padding / self.crop_rule.padding
+        return min(1.0, max(wanted, self.min_side) / max(1, side_px))
 
     @property
     def target_indices(self) -> tuple[int, ...]:
@@ -200,6 +210,7 @@ def _meta(values: dict[str, Any]) -> FitMeta:
         settings=dict(values["settings"]),
         metrics=dict(values["metrics"]),
         crop_imgsz=int(values.get("crop_imgsz", 0)),
+        crop_padding=float(values.get("crop_padding", 0.0)),
     )
     if not set(meta.targets) <= set(meta.classes) or not meta.targets:
         raise ValueError("targets are not among classes")

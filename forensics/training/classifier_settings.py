@@ -25,8 +25,8 @@ class TrainSettings:
     `balance` 1 shows all classes equally often, 0 as often as there are crops. `average`: decay
     per step of a running average of the weights, which is then what is kept; 0 is none. `patience`:
     epochs without a better validation before the run ends. `imgsz`: side of the network's input,
-    0 that of the crops. `teacher`: a cascade whose classifier's answers are learned instead of the
-    labels; "" is none.
+    0 that of the crops; `padding` likewise, a smaller one being the crops' middle. `teacher`: a
+    cascade whose classifier's answers are learned instead of the labels; "" is none.
     """
 
     model: str = LITE0
@@ -42,6 +42,7 @@ class TrainSettings:
     average: float = 0.0
     colour: str = "rgb"
     imgsz: int = 0
+    padding: float = 0.0
     teacher: str = ""
     seed: int = 0
     device: str = "cpu"

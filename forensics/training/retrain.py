@@ -81,6 +81,7 @@ def retrain(
         weights=str(asked.fit),
         colour=before.colour,
         imgsz=before.imgsz,
+        padding=before.padding,
     )
     train_classifier(examples, settings, asked.out, watch)
     after_model, after = load_fit(asked.out)

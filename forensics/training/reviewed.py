@@ -32,7 +32,6 @@ from forensics.training.crops import (
     PROBLEMS,
     SCHEMA,
     SCHEMA_VERSION,
-    CropRule,
     crop_id,
     encode_picture,
     picture_path,
@@ -117,7 +116,7 @@ def cut_reviews(
     cascade = tables.manifest["cascade"]
     manifest = {
         "schema": SCHEMA_VERSION,
-        "rule": _rule(meta).to_json(),
+        "rule": meta.crop_rule.to_json(),
         "targets": list(meta.targets),
         "cascade": {"name": cascade["name"], "version": cascade["version"]},
         "run": tables.manifest["id"],
@@ -202,7 +201,7 @@ def _frames(
 
 def _cut(review: Review, rgb: ImageArray, meta: FitMeta) -> tuple[dict[str, Any], bytes]:
     """The row of a crop and its picture."""
-    row, label, rule = review.row, review.label, _rule(meta)
+    row, label, rule = review.row, review.label, meta.crop_rule
     xyxy = np.array([review.xyxy], np.float32)
     square = square_crop(xyxy, rule.padding, rule.min_side)[0]
     crop = cut_crops(rgb, xyxy, rule.spec())[0]
@@ -225,7 +224,3 @@ def _cut(review: Review, rgb: ImageArray, meta: FitMeta) -> tuple[dict[str, Any]
         "dhash": to_hex(difference_hash(crop)[None])[0],
         "sha256": hashlib.sha256(data).hexdigest(),
     }, data
-
-
-def _rule(meta: FitMeta) -> CropRule:
-    return CropRule(meta.crop_side, meta.padding, meta.min_side)

@@ -35,7 +35,7 @@ def logits_of(
     parts = [np.empty((0, len(meta.classes)), np.float64)]
     with torch.inference_mode():
         crops_of = plain_batches(
-            examples, meta.imgsz, batch=BATCH, colour=meta.colour, workers=workers
+            examples, meta, batch=BATCH, workers=workers
         )
         for crops in crops_of:
             answer = model(to_input(crops, meta.mean, meta.std, device))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from forensics.errors import TrainingError
-from forensics.training.batches import Ints, epoch_order, scaled, to_input, training_batches
+from forensics.training.batches import Ints, epoch_order, middle, to_input, training_batches
 from forensics.training.calibrate import RELIABILITY, calibration
 from forensics.training.classifier_model import (
     META,
@@ -38,7 +38,7 @@ from forensics.training.classifier_settings import (
 )
 from forensics.training.classifier_state import Standing, load_state, read_standing, save_state
 from forensics.training.criteria import open_criterion, teacher_graph, teacher_named
-from forensics.training.crops import write_problems
+from forensics.training.crops import CropRule, write_problems
 from forensics.training.examples import Examples
 from forensics.training.figures import (
     draw_confusion,
@@ -49,6 +49,7 @@ from forensics.training.figures import (
 )
 from forensics.training.scores import logits_of, measure
 from forensics.training.unfold import take_network
+from forensics.types import ImageArray
 
 MODE_SEED = 1_000_003  # keeps the seeds of epochs of neighbouring runs apart
 # A student that begins as its teacher competes as it begins: epoch 0.
@@ -100,7 +101,7 @@ def train_classifier(
 class _Run:
     def __init__(self, examples: Examples, settings: TrainSettings, out: Path) -> None:
         self._examples, self._settings, self._out = examples, settings, out
-        _check_size(examples, settings)
+        _check_rule(examples, settings)
         taught = teacher_named(settings)
         asked = settings.asked() | {"data": examples.digest(), "teacher": taught}
         self.standing = _standing(out, asked)
@@ -164,14 +165,14 @@ class _Run:
         set_mode(self._model, frozen=frozen, keep_statistics=settings.weights == TEACHER)
         watch.begin(epoch + 1, settings.epochs, steps)
         losses, right, seen, rate = [], 0, 0, 0.0
-        for number, (crops, labels) in enumerate(self._batches(epoch, order)):
+        for number, (crops, places) in enumerate(self._batches(epoch, order)):
             step = epoch * steps + number
             rate = settings.lr * rate_at(step, settings.epochs * steps)
-            loss, hits = self._step(crops, labels, rate)
+            loss, hits = self._step(crops, places, rate)
             if self._average:
                 follow(self._average, self._model, settings.average, step)
             losses.append(loss)
-            right, seen = right + hits, seen + len(labels)
+            right, seen = right + hits, seen + len(places)
             watch.step(loss)
         return {
             "epoch": epoch + 1,
@@ -185,7 +186,6 @@ class _Run:
         settings = self._settings
         return training_batches(
             self._examples.train,
-            self._labels,
             order,
             seed=settings.seed,
             epoch=epoch,
@@ -194,14 +194,17 @@ class _Run:
             workers=settings.threads,
         )
 
-    def _step(self, crops: Any, labels: Ints, rate: float) -> tuple[float, int]:
+    def _step(self, crops: ImageArray, places: Ints, rate: float) -> tuple[float, int]:
         device = self._settings.device
         for group in self._optimiser.param_groups:
             group["lr"] = rate * group["share"]
-        wanted, meta = torch.from_numpy(labels).to(device), self._meta
-        small = np.stack([scaled(crop, meta.imgsz) for crop in crops])
+        wanted, meta = torch.from_numpy(self._labels[places]).to(device), self._meta
+        seen = [
+            middle(crop, meta.share_of(self._examples.train[place].side_px), meta.imgsz)
+            for crop, place in zip(crops, places.tolist(), strict=True)
+        ]
         with self._arithmetic():
-            logits = self._model(to_input(small, meta.mean, meta.std, device))
+            logits = self._model(to_input(np.stack(seen), meta.mean, meta.std, device))
         loss = self._criterion.loss(logits.float(), crops, wanted)
         value = loss.item()
         if not np.isfinite(value):
@@ -282,12 +285,23 @@ def _short(value: Any) -> str:
     return value[:12] if isinstance(value, str) and len(value) == 64 else str(value)
 
 
-def _check_size(examples: Examples, settings: TrainSettings) -> None:
-    if settings.imgsz > examples.rule.imgsz:
+def _check_rule(examples: Examples, settings: TrainSettings) -> None:
+    rule = examples.rule
+    if settings.padding > rule.padding:
         raise TrainingError(
-            f"the crops are of {examples.rule.imgsz} px, too small for --imgsz {settings.imgsz}; "
-            "mine again with --crop-imgsz"
+            f"the crops show {rule.padding:g} x their box, too little for --padding "
+            f"{settings.padding:g}; mine again with --padding"
         )
+    if settings.imgsz > (sharp := _sharp(rule, settings)):
+        raise TrainingError(
+            f"the crops are of {rule.imgsz} px, {sharp} of which it would see: too few for "
+            f"--imgsz {settings.imgsz}; mine again with --crop-imgsz"
+        )
+
+
+def _sharp(rule: CropRule, settings: TrainSettings) -> int:
+    """Pixels of a crop's side in what the network sees of it."""
+    return round(rule.imgsz * (settings.padding or rule.padding) / rule.padding)
 
 
 def _meta(
@@ -304,9 +318,10 @@ def _meta(
         model=settings.model,
         classes=examples.classes,
         targets=examples.targets,
-        imgsz=settings.imgsz or rule.imgsz,
+        imgsz=settings.imgsz or _sharp(rule, settings),
         crop_imgsz=rule.imgsz,
-        padding=rule.padding,
+        padding=settings.padding or rule.padding,
+        crop_padding=rule.padding,
         min_side=rule.min_side,
         colour=settings.colour,
         mean=mean,

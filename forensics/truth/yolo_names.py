@@ -99,7 +99,7 @@ def _numbered(node: yaml.Node) -> list[tuple[int, str]]:
         listed = list(enumerate(node.value))
     else:
         pairs = _pairs(node)
-        if not all(_NUMBER.fullmatch(key) for key, _ in pairs):
+        if len(pairs) < len(node.value) or not all(_NUMBER.fullmatch(key) for key, _ in pairs):
             return []
         listed = sorted(((int(key), value) for key, value in pairs), key=lambda pair: pair[0])
     if not all(isinstance(value, yaml.ScalarNode) for _, value in listed):

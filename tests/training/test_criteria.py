@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 from forensics.backends import Engine, open_engine
 from forensics.cascade.definition import load_cascade
 from forensics.errors import TrainingError
-from forensics.training.batches import plain_batches, scaled
+from forensics.training.batches import middle, plain_batches
 from forensics.training.classifier_model import load_fit
 from forensics.training.classifier_settings import TrainSettings
 from forensics.training.criteria import TeacherCriterion, classes_of, open_criterion
@@ -70,18 +70,18 @@ def test_the_loss_is_the_divergence_from_the_teacher(examples: Examples) -> None
 def test_a_student_learns_what_the_teacher_says(examples: Examples, tmp_path: Path) -> None:
     """Not what the labels say: these shapes are no phones or bags to the teacher."""
     meta = train_classifier(examples, SMALL, tmp_path / "fit")
-    assert (meta.imgsz, meta.crop_side) == (48, SIDE)
+    assert (meta.imgsz, meta.crop_rule.imgsz) == (48, SIDE)
     assert meta.crop_spec().imgsz == 48
     assert TEACHER.sha256 in meta.settings["teacher"]
     model, _ = load_fit(tmp_path / "fit")
-    views = plain_batches(examples.val, SIDE, batch=8, colour="grey", workers=1)
+    views = plain_batches(examples.val, replace(meta, imgsz=SIDE), batch=8, workers=1)
     crops = np.concatenate(list(views))
     said = teacher().infer(crops)
     found = logits_of(model, meta, examples.val)
     apart = np.abs(log_softmax(said, axis=1) - log_softmax(found, axis=1)).mean()
     unlearned = np.abs(log_softmax(said, axis=1) - np.log(1 / 5)).mean()
     assert apart < 0.75 * unlearned
-    small = np.stack([scaled(crop, 48) for crop in crops[:2]])
+    small = np.stack([middle(crop, 1.0, 48) for crop in crops[:2]])
     graph, _ = classifier_from_fit(tmp_path / "fit", small)
     assert graph.graph.input[0].type.tensor_type.shape.dim[2].dim_value == 48
 
@@ -100,5 +100,7 @@ def test_what_does_not_fit_the_teacher_is_refused(examples: Examples, tmp_path: 
         open_criterion(SMALL, replace(examples, classes=("gun", "other")))
     with pytest.raises(TrainingError, match="mine with its cascade"):
         open_criterion(SMALL, replace(examples, rule=replace(examples.rule, padding=2.0)))
-    with pytest.raises(TrainingError, match="too small for --imgsz 999"):
+    with pytest.raises(TrainingError, match="too few for --imgsz 999"):
         train_classifier(examples, replace(SMALL, imgsz=999), tmp_path / "large")
+    with pytest.raises(TrainingError, match="too little for --padding 2"):
+        train_classifier(examples, replace(SMALL, padding=2.0), tmp_path / "wide")

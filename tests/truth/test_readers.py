@@ -238,6 +238,7 @@ def test_names_are_what_yaml_says(text: str, names: tuple[str, ...]) -> None:
         "names:\n- a\n-\n- b",
         "names: ['']",
         "names: [[a]: b]",
+        "names: {0: a, [1]: b}",
     ],
 )
 def test_names_that_are_not_certain_are_refused(text: str) -> None:
