@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,10 @@ from forensics.scan.settings import default_settings, open_cascade
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(ZOO / "handgun", tmp_path / "mine"))
+    mine = Path(shutil.copytree(ZOO / "handgun", tmp_path / "mine"))
+    text = (mine / "cascade.toml").read_text()
+    edit(mine, re.findall(r"^temperature = .*$", text, re.MULTILINE)[0], "temperature = 1.0")
+    return mine
 
 
 def edit(folder: Path, old: str, new: str) -> str:
@@ -85,7 +89,7 @@ def test_a_temperature_is_optional_and_part_of_the_identity(folder: Path) -> Non
     ("old", "new", "message"),
     [
         ('name = "handgun"', "name = 3", "name has the wrong type"),
-        ('version = "1.1.0"\n', "", "version is missing"),
+        ('version = "1.2.0"\n', "", "version is missing"),
         ("schema = 1", "schema = 99", "schema is not 1"),
         ("floor = 0.05", "floor = 5", "floor is not between 0 and 1"),
         ("floor = 0.05", "floor = true", "floor has the wrong type"),
@@ -105,9 +109,9 @@ def test_a_temperature_is_optional_and_part_of_the_identity(folder: Path) -> Non
         ('classes = ["gun"]', 'classes = ["gun", "gun"]', "classes is empty or repeats"),
         ("mean = [0.0, 0.0, 0.0]", "mean = [0.0, nan, 0.0]", "mean is not three numbers"),
         ("mean = [0.0, 0.0, 0.0]", "mean = [0.0, true, 0.0]", "mean is not three numbers"),
-        ("padding = 1.4", "padding = nan", "padding is out of range"),
-        ("padding = 1.4", "padding = inf", "padding is out of range"),
-        ("padding = 1.4", "padding = -1.4", "padding is not above 0"),
+        ("padding = 1.0", "padding = nan", "padding is out of range"),
+        ("padding = 1.0", "padding = inf", "padding is out of range"),
+        ("padding = 1.0", "padding = -1.4", "padding is not above 0"),
         ("nms_iou = 0.5", "nms_iou = nan", "nms_iou is out of range"),
         ("gap_s = 5.0", "gap_s = -5.0", "gap_s is not above 0"),
         ('"detector.fp32.onnx"', '".."', "file leaves the cascade's folder"),
