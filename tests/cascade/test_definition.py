@@ -22,6 +22,7 @@ from forensics.scan.settings import default_settings, open_cascade
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    """A cascade of our own, at temperature 1."""
     mine = Path(shutil.copytree(ZOO / "handgun", tmp_path / "mine"))
     text = (mine / "cascade.toml").read_text()
     edit(mine, re.findall(r"^temperature = .*$", text, re.MULTILINE)[0], "temperature = 1.0")
@@ -45,8 +46,9 @@ def test_bundled_cascades_load_and_their_hashes_hold() -> None:
         assert (cascade.folder / "card.md").is_file()
 
 
-def test_a_folder_anywhere_is_a_cascade(folder: Path) -> None:
-    mine, bundled = load_cascade(str(folder)), load_cascade("handgun")
+def test_a_folder_anywhere_is_a_cascade(tmp_path: Path) -> None:
+    copy = shutil.copytree(ZOO / "handgun", tmp_path / "mine")
+    mine, bundled = load_cascade(str(copy)), load_cascade("handgun")
     assert mine.sha256 == bundled.sha256
     assert mine.target_classes == ("gun",)
 
