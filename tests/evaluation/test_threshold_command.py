@@ -50,7 +50,8 @@ def world(n: int = 20, *, seed: int = 5, guns: bool = True, classified: bool = T
     run.manifest["models"] = [
         {"stage": stage, "sha256": spec.files["fp32"].sha256} for stage, spec in stages
     ]
-    run.manifest["cascade"]["name"] = "handgun"
+    assert cascade.classifier is not None
+    run.manifest["cascade"] |= {"name": "handgun", "temperature": cascade.classifier.temperature}
     return run, spans
 
 
