@@ -71,6 +71,8 @@ def as_cascade(fit: Path, out: Path) -> None:
     head, _, rest = text.partition("[classifier]")
     for key, value in {
         "imgsz": 64,
+        "padding": meta.padding,
+        "temperature": meta.temperature,
         "classes": json.dumps(meta.classes),
         "colour": f'"{meta.colour}"',
         "mean": list(meta.mean),
@@ -78,7 +80,6 @@ def as_cascade(fit: Path, out: Path) -> None:
         "sha256": f'"{sha256}"',
     }.items():
         rest = re.sub(rf"^{key} = .*$", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
-    rest = rest.replace("temperature = 1.0", f"temperature = {meta.temperature!r}", 1)
     assert f"temperature = {meta.temperature!r}" in rest
     (out / "cascade.toml").write_text(head + "[classifier]" + rest)
 
