@@ -14,6 +14,7 @@ from forensics.cli.training import (
     MACHINE_OPTIONS,
     EpochProgress,
     crop_class_map,
+    freeze_epochs,
     of,
     show_calibration,
     with_options,
@@ -35,13 +36,7 @@ OPTIONS = [
     click.option(
         "--lr", type=click.FloatRange(0, 1, min_open=True), default=3e-4, show_default=True
     ),
-    click.option(
-        "--freeze-epochs",
-        type=click.IntRange(0),
-        default=0,
-        show_default=True,
-        help="Epochs in which only the last layer learns.",
-    ),
+    freeze_epochs(0),
     *MACHINE_OPTIONS,
 ]
 FOLDER = click.Path(path_type=Path, file_okay=False)

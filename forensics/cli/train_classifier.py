@@ -13,6 +13,7 @@ from forensics.cli.training import (
     MACHINE_OPTIONS,
     EpochProgress,
     crop_class_map,
+    freeze_epochs,
     show_fit,
     with_options,
 )
@@ -24,7 +25,7 @@ Examples:
   forensics train classifier CROPS MORE --out FIT --epochs 30 --average 0.99
   forensics train classifier CROPS --out FIT --frozen --epochs 5
   forensics train classifier CROPS --out FIT --class-map cup=other --targets gun
-  forensics train classifier CROPS --out FIT --teacher handgun --imgsz 120 --padding 1 \\
+  forensics train classifier CROPS --out FIT --teacher ./LARGER --imgsz 120 --padding 1 \\
     --colour grey --weights teacher --lr 2e-4
   forensics train classifier CROPS --out FIT --model mobilenetv3_small_100 --weights w.safetensors
 
@@ -54,13 +55,7 @@ OPTIONS = [
         show_default=True,
         help="Learning rate of the last layer; a tenth of it for a backbone that has learned.",
     ),
-    click.option(
-        "--freeze-epochs",
-        type=click.IntRange(0),
-        default=1,
-        show_default=True,
-        help="Epochs in which only the last layer learns.",
-    ),
+    freeze_epochs(1),
     click.option("--frozen", is_flag=True, help="Only the last layer learns, in all epochs."),
     click.option(
         "--patience",

@@ -36,6 +36,17 @@ MACHINE_OPTIONS = [
 ]
 
 
+def freeze_epochs(default: int) -> Callable[[Command], Command]:
+    """`--freeze-epochs N`."""
+    return click.option(
+        "--freeze-epochs",
+        type=click.IntRange(0),
+        default=default,
+        show_default=True,
+        help="Epochs in which only the last layer learns.",
+    )
+
+
 def crop_class_map(what: str) -> Callable[[Command], Command]:
     """`--class-map OLD=NEW` of crop labels, given to the command as `mapped`."""
     return click.option(

@@ -12,12 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from forensics.training import crops as crop_sets
+from forensics.training.classifier_settings import TrainSettings
 from forensics.training.crops import BOX
 from forensics.training.neighbours import difference_hash, to_hex
 from forensics.types import ImageArray
 
 RULE = {"imgsz": 64, "padding": 1.4, "min_side": 24}
 SHAPES = ("gun", "cell_phone", "umbrella", "cup", "other")
+QUICK_TRAINING = TrainSettings(
+    model="test_efficientnet", weights="none", epochs=1, batch=8, freeze_epochs=0
+)
 
 
 def draw(label: str, rng: np.random.Generator, imgsz: int = 64) -> ImageArray:

@@ -15,26 +15,22 @@ from forensics.cascade.definition import load_cascade
 from forensics.errors import TrainingError
 from forensics.training.batches import middle, plain_batches
 from forensics.training.classifier_model import load_fit
-from forensics.training.classifier_settings import TrainSettings
 from forensics.training.criteria import TeacherCriterion, classes_of, open_criterion
 from forensics.training.examples import Examples, gather
 from forensics.training.onnx_files import classifier_from_fit
 from forensics.training.scores import logits_of
 from forensics.training.train_classifier import train_classifier
-from tests.support.crops import SHAPES, write_crops
+from tests.support.crops import QUICK_TRAINING, SHAPES, write_crops
 
 TEACHER = load_cascade("handgun")
 SPEC = TEACHER.classifier
 assert SPEC is not None
 SIDE = SPEC.imgsz
 RULE = {"imgsz": SIDE, "padding": SPEC.padding, "min_side": SPEC.min_side}
-SMALL = TrainSettings(
-    model="test_efficientnet",
-    weights="none",
+SMALL = replace(
+    QUICK_TRAINING,
     epochs=8,
-    batch=8,
     lr=0.003,
-    freeze_epochs=0,
     colour="grey",
     imgsz=48,
     teacher="handgun",

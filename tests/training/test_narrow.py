@@ -15,11 +15,10 @@ from forensics.cascade.crops import cut_crops
 from forensics.training.batches import middle, plain_batches
 from forensics.training.calibrate import check_fits
 from forensics.training.classifier_model import FitMeta, load_fit
-from forensics.training.classifier_settings import TrainSettings
 from forensics.training.crops import CropRule
 from forensics.training.examples import gather
 from forensics.training.train_classifier import train_classifier
-from tests.support.crops import SHAPES, write_crops
+from tests.support.crops import QUICK_TRAINING, SHAPES, write_crops
 
 RULE = CropRule(imgsz=112, padding=1.4, min_side=24)
 
@@ -76,16 +75,7 @@ def test_all_of_a_crop_where_nothing_else_is_asked_for() -> None:
 def test_training_and_the_cascade_that_comes_of_it(tmp_path: Path) -> None:
     write_crops(tmp_path / "crops", dict.fromkeys(SHAPES, (8, 4)), rule=RULE.to_json())
     crops = gather([tmp_path / "crops"], ["gun"])
-    settings = TrainSettings(
-        model="test_efficientnet",
-        weights="none",
-        epochs=1,
-        batch=8,
-        freeze_epochs=0,
-        padding=1.0,
-        precision="fp32",
-    )
-    train_classifier(crops, settings, tmp_path / "fit")
+    train_classifier(crops, replace(QUICK_TRAINING, padding=1.0), tmp_path / "fit")
     _, meta = load_fit(tmp_path / "fit")
     assert (meta.imgsz, meta.padding, meta.crop_rule) == (80, 1.0, RULE)
     assert (meta.crop_spec().imgsz, meta.crop_spec().padding) == (80, 1.0)

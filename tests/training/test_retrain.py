@@ -29,12 +29,10 @@ from forensics.training.examples import gather
 from forensics.training.retrain import Retraining, compare, retrain
 from forensics.training.reviewed import read_reviews
 from forensics.training.train_classifier import train_classifier
-from tests.support.crops import SHAPES, write_crops
+from tests.support.crops import QUICK_TRAINING, SHAPES, write_crops
 from tests.support.scans import run_small_scan, small_archive
 
-SMALL = TrainSettings(
-    model="test_efficientnet", weights="none", epochs=3, batch=8, lr=0.01, freeze_epochs=0
-)
+SMALL = replace(QUICK_TRAINING, epochs=3, lr=0.01)
 ONWARD = TrainSettings(epochs=1, batch=8, lr=0.001, freeze_epochs=0, patience=1)
 
 

@@ -43,13 +43,19 @@ from forensics.training.crops import decode_picture
 from forensics.training.examples import gather
 from forensics.training.scores import at_false_acceptance, confusion_matrix, measure
 from forensics.training.train_classifier import train_classifier
-from tests.support.crops import RULE, SHAPES, draw, write_crops, write_png, write_table
+from tests.support.crops import (
+    QUICK_TRAINING,
+    RULE,
+    SHAPES,
+    draw,
+    write_crops,
+    write_png,
+    write_table,
+)
 from tests.support.data import DATA
 
 ROOT = Path(__file__).parents[2]
-SMALL = TrainSettings(
-    model="test_efficientnet", weights="none", epochs=4, batch=8, lr=0.01, freeze_epochs=0
-)
+SMALL = replace(QUICK_TRAINING, epochs=4, lr=0.01)
 FULL = dict.fromkeys(SHAPES, (16, 8))
 
 
