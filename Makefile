@@ -30,7 +30,7 @@ demo: $(VENV)/core
 
 ## make test    install, lint, run every test (with PyTorch: about 6 GB)
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
 
 ## make lint    ruff, mypy, import-linter
 lint: $(VENV)/test

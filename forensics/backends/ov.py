@@ -1,8 +1,9 @@
 """OpenVINO: the default engine on CPUs.
 
 Each image is a request of its own, spread over one stream per core: as fast as batches on the
-machines measured, and results cannot depend on the batch. One request more than there are streams
-waits its turn, and several calls may run at once, so that no stream idles between batches.
+machines measured, and results cannot depend on the batch. Small images share requests where that
+changes no bit of the results (`ov_whole`). One request more than there are streams waits its turn,
+and several calls may run at once, so that no stream idles between batches.
 A network of fixed shape is faster than one of any: each shape asked for is compiled on its own.
 Boxes that nobody will look at are not computed (`ov_boxes`).
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from forensics.backends.base import Model, Normalisation, Provenance, check_imag
 from forensics.backends.ov_boxes import SparseBoxes
 from forensics.backends.ov_halves import Halves, halves
 from forensics.backends.ov_requests import OPENING, Requests
+from forensics.backends.ov_whole import Whole
 from forensics.errors import BackendError
 from forensics.types import FloatArray, ImageArray
 
@@ -45,7 +48,7 @@ class OpenVinoEngine:
     ) -> None:
         self._model, self._normalisation = model, normalisation
         self._config = _config(threads, arithmetic)
-        self._whole: dict[tuple[int, int], _Whole] = {}
+        self._whole: dict[tuple[int, int], Whole] = {}
         self._sparse: dict[tuple[int, int], SparseBoxes] = {}
         with self._refused():
             network = _read(model)
@@ -71,7 +74,7 @@ class OpenVinoEngine:
         if not len(images):
             return self._no_result(images.shape[1], images.shape[2])
         network = self._of_shape(images.shape[1], images.shape[2])
-        return self._run(network.run, network.output, images)
+        return self._run(network.run, network.output, images, network.together(len(images)))
 
     def infer_above(self, images: ImageArray, floor: float) -> FloatArray:
         """As `infer`; boxes that no score of at least `floor` goes with may be left 0."""
@@ -79,18 +82,22 @@ class OpenVinoEngine:
             return self.infer(images)
         check_images(images, self._model.imgsz, resizable=True)
         network = self._sparse_of_shape(self._halves, images.shape[1], images.shape[2])
-        return self._run(partial(network.run, floor=floor), network.output, images)
+        return self._run(partial(network.run, floor=floor), network.output, images, 1)
 
     def _run(
         self,
         run: Callable[[ImageArray, FloatArray], None],
         output: tuple[int, ...],
         images: ImageArray,
+        together: int,
     ) -> FloatArray:
+        """Run the images in groups of `together`, those left over one by one."""
         results = np.empty((len(images), *output), np.float32)
+        shared = len(images) // together * together
+        starts = [*range(0, shared, together), *range(shared, len(images))]
         runs = [
-            self._workers.submit(run, image, result)
-            for image, result in zip(images, results, strict=True)
+            self._workers.submit(run, images[start:stop], results[start:stop])
+            for start, stop in pairwise([*starts, len(images)])
         ]
         try:
             for one in runs:
@@ -106,11 +113,15 @@ class OpenVinoEngine:
         shape = tuple(int(n) for n in network.output(0).get_shape())[1:]
         return np.empty((0, *shape), np.float32)
 
-    def _of_shape(self, height: int, width: int) -> _Whole:
+    def _of_shape(self, height: int, width: int) -> Whole:
         with OPENING, self._refused():
             if (height, width) not in self._whole:
-                network = self._taking_pixels(_read(self._model), (height, width))
-                self._whole[height, width] = _Whole(network, self._config)
+
+                def compiled(n: int) -> Requests:
+                    network = self._taking_pixels(_read(self._model), (height, width), n)
+                    return Requests(network, self._config)
+
+                self._whole[height, width] = Whole(compiled)
             return self._whole[height, width]
 
     def _sparse_of_shape(self, cut: Halves, height: int, width: int) -> SparseBoxes:
@@ -120,9 +131,9 @@ class OpenVinoEngine:
                 self._sparse[height, width] = SparseBoxes(cut, scores, self._config)
             return self._sparse[height, width]
 
-    def _taking_pixels(self, network: Any, sides: tuple[int, int]) -> Any:
-        """The network for pictures of these sides, uint8 (1, h, w, 3)."""
-        network.reshape([1, 3, *sides])
+    def _taking_pixels(self, network: Any, sides: tuple[int, int], n: int = 1) -> Any:
+        """The network for pictures of these sides, uint8 (n, h, w, 3)."""
+        network.reshape([n, 3, *sides])
         steps = PrePostProcessor(network)
         source = steps.input()
         source.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
@@ -139,19 +150,6 @@ class OpenVinoEngine:
         except RuntimeError as error:
             line = _first_line(error)
             raise BackendError(f"OpenVINO cannot run {self._model.name}: {line}") from error
-
-
-class _Whole:
-    """A network for pictures of one shape. `output`: shape of a picture's result."""
-
-    def __init__(self, network: Any, config: dict[str, Any]) -> None:
-        self._requests = Requests(network, config)
-        self.output = self._requests.outputs[0][1:]
-
-    def run(self, image: ImageArray, result: FloatArray) -> None:
-        """Run one image, uint8 (h, w, 3), and copy its output."""
-        with self._requests.run(image[None]) as (found, *_):
-            result[:] = found[0]
 
 
 def arithmetics() -> tuple[str, ...]:

@@ -35,10 +35,11 @@ class SparseBoxes:
             for branch, shape in zip(halves.boxes, maps, strict=True)
         ]
 
-    def run(self, image: ImageArray, result: FloatArray, floor: float) -> None:
-        """Fill `result` for an image, uint8 (h, w, 3): all scores, and boxes where one reaches
-        `floor`; other boxes may be 0."""
-        with self._scores.run(image[None]) as (scores, *maps):
+    def run(self, images: ImageArray, results: FloatArray, floor: float) -> None:
+        """Fill the one of `results` for the one image, uint8 (1, h, w, 3): all scores, and boxes
+        where one reaches `floor`; other boxes may be 0."""
+        (result,) = results
+        with self._scores.run(images) as (scores, *maps):
             result[:4] = 0
             result[4:] = scores[0]
             wanted: NDArray[np.bool_] = result[4:].max(axis=0) >= np.float32(floor)

@@ -19,7 +19,7 @@ OPENING = RLock()
 
 
 class Requests:
-    """A network of one shape, compiled. `outputs`: shapes of what it gives."""
+    """A network of one shape, compiled. `given`, `outputs`: shapes of what it takes and gives."""
 
     def __init__(self, network: Any, config: dict[str, Any]) -> None:
         with OPENING:
@@ -28,8 +28,9 @@ class Requests:
             self._idle: SimpleQueue[Any] = SimpleQueue()
             for _ in range(int(compiled.get_property("NUM_STREAMS")) + 1):
                 self._idle.put(compiled.create_infer_request())
-            given = compiled.input(0)
-            with self.run(np.zeros(given.get_shape(), given.get_element_type().to_dtype())):
+            port = compiled.input(0)
+            self.given = tuple(map(int, port.get_shape()))
+            with self.run(np.zeros(self.given, port.get_element_type().to_dtype())):
                 pass
 
     @contextmanager

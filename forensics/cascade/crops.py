@@ -49,7 +49,7 @@ def _fill(crop: ImageArray, patch: ImageArray, *, grey: bool) -> None:
     )
     if grey and scaled.ndim == 3:
         scaled = cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY)
-    crop[:] = scaled[..., None] if grey else scaled
+    crop[:] = cv2.merge([scaled] * 3) if grey else scaled
 
 
 def cut_square(rgb: ImageArray, square: list[int]) -> ImageArray:
