@@ -15,10 +15,9 @@ from onnx import helper, numpy_helper
 from forensics.backends import open_engine
 from forensics.backends.base import Model, Normalisation
 from forensics.backends.ov_requests import Requests
-from forensics.backends.ov_whole import SHARED_PIXELS, Whole
+from forensics.backends.ov_whole import TOGETHER, Whole
 
 SIDE = 64
-TOGETHER = SHARED_PIXELS // SIDE**2
 AS_IT_IS = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 POOL = helper.make_node("GlobalAveragePool", ["images"], ["mean"])
 FLAT = helper.make_node("Flatten", ["mean"], ["logits"])
