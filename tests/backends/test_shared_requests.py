@@ -33,7 +33,7 @@ ONE = [POOL, helper.make_node("Reshape", ["mean", "one"], ["logits"])]
 
 
 def network(nodes: Sequence[onnx.NodeProto]) -> bytes:
-    shown = helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["n", 3, SIDE, SIDE])
+    shown = helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["n", 3, "h", "w"])
     said = helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["n", 3])
     one = numpy_helper.from_array(np.array([1, 3], np.int64), "one")
     graph = helper.make_graph(list(nodes), "means", [shown], [said], [one])
@@ -42,17 +42,13 @@ def network(nodes: Sequence[onnx.NodeProto]) -> bytes:
     return made
 
 
-def compiled(data: bytes, n: int) -> Requests:
+def compiled(data: bytes, n: int, side: int = SIDE) -> Requests:
     read = ov.Core().read_model(data, b"")
-    read.reshape([n, 3, SIDE, SIDE])
+    read.reshape([n, 3, side, side])
     steps = ov.preprocess.PrePostProcessor(read)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     steps.input().model().set_layout(ov.Layout("NCHW"))
     return Requests(steps.build(), {})
-
-
-def pictures(n: int, side: int = SIDE) -> Any:
-    return np.random.default_rng(n).integers(0, 256, (n, side, side, 3), np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +62,18 @@ def test_only_what_gives_the_same_together_shares(nodes: Any, most: int) -> None
     assert whole.together(TOGETHER) == whole.together(3 * TOGETHER + 1) == most
 
 
+@pytest.mark.parametrize(("side", "most"), [(120, TOGETHER), (160, 1)])
+def test_only_small_pictures_share(side: int, most: int) -> None:
+    whole = Whole(lambda n: compiled(network([POOL, FLAT]), n, side))
+    assert whole.together(2 * TOGETHER) == most
+
+
 @pytest.mark.parametrize("nodes", [[POOL, FLAT], BESIDE, ONE], ids=["plain", "beside", "one"])
 @pytest.mark.parametrize("n", [TOGETHER - 1, TOGETHER, 2 * TOGETHER + 3])
 def test_pictures_give_together_what_they_give_alone(nodes: Any, n: int) -> None:
     data = network(nodes)
     model = Model("means.onnx", data, hashlib.sha256(data).hexdigest(), "fp32", SIDE)
     engine = open_engine("openvino", model, AS_IT_IS)
-    images = pictures(n)
+    images = np.random.default_rng(n).integers(0, 256, (n, SIDE, SIDE, 3), np.uint8)
     alone = np.concatenate([engine.infer(images[[k]]) for k in range(n)])
     np.testing.assert_array_equal(engine.infer(images), alone)
