@@ -95,7 +95,9 @@ def bench_command(**options: Any) -> None:
 def _measure_speed(options: dict[str, Any]) -> None:
     parts, out = tuple(options["parts"]), options["out"]
     if out is not None and "speed" not in parts:
-        raise click.UsageError("--out needs --part speed: the page begins with it")
+        raise click.UsageError(
+            "--out needs --part speed, with which the page begins; without --out figures are shown"
+        )
     data = os.environ.get("FORENSICS_DATA")
     plan = BenchOptions(
         source=options["source"],
